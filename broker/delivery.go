@@ -1,0 +1,68 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+)
+
+// Disposition is what to do with a delivery.
+type Disposition uint8
+
+const (
+	// Ack removes the message: its work is done.
+	Ack Disposition = iota + 1
+	// Requeue gives it back to its queue, to be delivered again.
+	Requeue
+	// Reject removes it, to the queue's dead-letter exchange when there is one.
+	Reject
+)
+
+// String returns the name of the disposition in lower case.
+func (d Disposition) String() string {
+	switch d {
+	case Ack:
+		return "ack"
+	case Requeue:
+		return "requeue"
+	case Reject:
+		return "reject"
+	}
+	return fmt.Sprintf("disposition(%d)", uint8(d))
+}
+
+// Delivery is one message handed to a consumer. It stays the broker's until it is settled.
+type Delivery struct {
+	Message
+	// Queue it was taken from.
+	Queue string
+	// Exchange and RoutingKey it was published with.
+	Exchange, RoutingKey string
+	// Redelivered is set when the message was handed out before, to anybody.
+	Redelivered bool
+	// Count is how many times it was handed out before; -1 when the broker does not count (classic queues of RabbitMQ).
+	Count int
+
+	settle  func(context.Context, Disposition) error
+	settled atomic.Bool
+}
+
+// NewDelivery is for adapters: d's settle function is called at most once, by the first Settle. A nil settle marks a delivery
+// that is settled already (AutoAck).
+func NewDelivery(msg Message, settle func(context.Context, Disposition) error) *Delivery {
+	d := &Delivery{Message: msg, Count: -1, settle: settle}
+	d.settled.Store(settle == nil)
+	return d
+}
+
+// Settle tells the broker what became of the delivery. It returns ErrSettled the second time, and ErrStale when the session or
+// lease that the delivery came with is gone; the broker hands the message out again then.
+func (d *Delivery) Settle(ctx context.Context, how Disposition) error {
+	if how < Ack || how > Reject {
+		return fmt.Errorf("broker: settle with %s: %w", how, ErrInvalid)
+	}
+	if !d.settled.CompareAndSwap(false, true) {
+		return fmt.Errorf("broker: %s delivery from %s: %w", how, d.Queue, ErrSettled)
+	}
+	return d.settle(ctx, how)
+}

@@ -1,0 +1,143 @@
+package broker
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Topology is what Declare makes sure of: exchanges first, then queues, then bindings.
+type Topology struct {
+	Exchanges []Exchange
+	Queues    []Queue
+	Bindings  []Binding
+	// Passive only checks that the exchanges and queues exist, whatever their properties, and creates nothing.
+	Passive bool
+}
+
+// ExchangeKind is AMQP's exchange type.
+type ExchangeKind string
+
+// The kinds of exchange that every broker here routes by.
+const (
+	Direct ExchangeKind = "direct"
+	Fanout ExchangeKind = "fanout"
+	Topic  ExchangeKind = "topic"
+)
+
+// Exchange routes messages to queues. The zero values are Celery's: durable, kept.
+type Exchange struct {
+	Name       string
+	Kind       ExchangeKind
+	Transient  bool // gone after a restart of the broker
+	AutoDelete bool
+	Arguments  Table
+}
+
+// QueueType is RabbitMQ's x-queue-type; "" leaves the argument out, as Celery does for classic queues.
+type QueueType string
+
+// The queue types of RabbitMQ.
+const (
+	Classic QueueType = "classic"
+	Quorum  QueueType = "quorum"
+)
+
+// Queue holds messages. The zero values are Celery's: durable, shared, kept.
+type Queue struct {
+	Name       string
+	Type       QueueType
+	Transient  bool // gone after a restart of the broker
+	AutoDelete bool // deleted when its last consumer goes
+	Exclusive  bool // for the declaring connection only
+	// MaxPriority is x-max-priority; 0 leaves the argument out.
+	MaxPriority uint8
+	// Arguments go to the broker as they are. Arguments of two declarations of one queue must be equal.
+	Arguments Table
+}
+
+// Binding makes Exchange route messages with Key to Queue.
+type Binding struct {
+	Exchange, Queue, Key string
+	Arguments            Table
+}
+
+// Arguments of a queue that every broker here understands (RabbitMQ's names).
+const (
+	ArgDeadLetterExchange   = "x-dead-letter-exchange"
+	ArgDeadLetterRoutingKey = "x-dead-letter-routing-key"
+	ArgMessageTTL           = "x-message-ttl" // milliseconds, int32 or int64
+	ArgExpires              = "x-expires"     // milliseconds without use until the queue is deleted
+	ArgMaxPriority          = "x-max-priority"
+	ArgQueueType            = "x-queue-type"
+)
+
+// WireArguments returns the arguments as they go to the broker: Arguments with Type and MaxPriority added.
+func (q Queue) WireArguments() Table {
+	args := make(Table, len(q.Arguments)+2)
+	for k, v := range q.Arguments {
+		args[k] = v
+	}
+	if q.Type != "" {
+		args[ArgQueueType] = string(q.Type)
+	}
+	if q.MaxPriority > 0 {
+		args[ArgMaxPriority] = int32(q.MaxPriority)
+	}
+	return args
+}
+
+// TaskQueue returns what Celery declares for a task queue: a durable direct exchange of the queue's name, and the queue bound to
+// it by its own name (celery/app/amqp.py, task_create_missing_queues).
+func TaskQueue(q Queue) Topology {
+	return Topology{
+		Exchanges: []Exchange{{Name: q.Name, Kind: Direct}},
+		Queues:    []Queue{q},
+		Bindings:  []Binding{{Exchange: q.Name, Queue: q.Name, Key: q.Name}},
+	}
+}
+
+// Matches reports whether a binding with key takes a message with routingKey on an exchange of this kind. In a topic key, * stands
+// for one word and # for any number of words, also none.
+func (k ExchangeKind) Matches(key, routingKey string) bool {
+	switch k {
+	case Fanout:
+		return true
+	case Topic:
+		return topicMatches(strings.Split(key, "."), strings.Split(routingKey, "."))
+	case Direct:
+		return key == routingKey
+	}
+	return false
+}
+
+func topicMatches(key, words []string) bool {
+	for i, k := range key {
+		switch {
+		case k == "#":
+			for rest := range len(words) - i + 1 {
+				if topicMatches(key[i+1:], words[i+rest:]) {
+					return true
+				}
+			}
+			return false
+		case i >= len(words), k != "*" && k != words[i]:
+			return false
+		}
+	}
+	return len(key) == len(words)
+}
+
+// DeclareError says that a queue or exchange exists with other properties than those asked for (AMQP 406), or may not be used
+// (405).
+type DeclareError struct {
+	Object string // "queue" or "exchange"
+	Name   string
+	Vhost  string
+	Detail string // the broker's words: which argument, asked for and existing
+}
+
+// Error says what clashes and the ways out.
+func (e *DeclareError) Error() string {
+	return fmt.Sprintf("broker: %s %q exists in vhost %q with other properties: %s; declare it with the same ones, delete it once it is empty, or use another name",
+		e.Object, e.Name, e.Vhost, e.Detail)
+}

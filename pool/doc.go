@@ -1,0 +1,2 @@
+// Package pool runs jobs on slots.
+package pool

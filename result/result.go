@@ -1,0 +1,26 @@
+// Package result says what taskq needs of a result store: keep a task's outcome, look it up, wait for it.
+//
+// The stores are in the sub-packages; each passes the suite in result/resulttest. The package knows nothing of workers.
+package result
+
+import (
+	"context"
+
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// Backend is a result store. It is safe for concurrent use.
+type Backend interface {
+	task.Results
+	// Store keeps the outcome, in place of an earlier one of the same id; a stored SUCCESS is never overwritten. It returns nil once
+	// the outcome is safe.
+	Store(ctx context.Context, meta task.Meta) error
+	// Close ends the waiters with ErrClosed and releases what the store holds.
+	Close(ctx context.Context) error
+}
+
+// Replier is a Backend that gets outcomes as messages instead of looking them up, as Celery's rpc does.
+type Replier interface {
+	// Expect makes ready for the outcome of a task that is about to be sent, and returns the reply_to for its message.
+	Expect(ctx context.Context, id string) (replyTo string, err error)
+}
