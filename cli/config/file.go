@@ -1,0 +1,189 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// find returns the file to read: the one that the flag or $TASKQ_CONFIG names, which must exist, else the first of ./taskq.toml,
+// $XDG_CONFIG_HOME/taskq/taskq.toml and /etc/taskq/taskq.toml that exists, else "".
+func (s Sources) find() (path string, origin Origin) {
+	if s.File != "" {
+		return s.File, Origin{From: FromFlag, Where: "--config"}
+	}
+	if path, _ := s.lookup("TASKQ_CONFIG"); path != "" {
+		return path, Origin{From: FromEnv, Where: "TASKQ_CONFIG"}
+	}
+	for _, path := range s.places() {
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			return path, Origin{From: FromFile, Where: path}
+		}
+	}
+	return "", Origin{}
+}
+
+func (s Sources) places() []string {
+	places := []string{"taskq.toml"}
+	dir, _ := s.lookup("XDG_CONFIG_HOME")
+	if home, _ := s.lookup("HOME"); dir == "" && home != "" {
+		dir = filepath.Join(home, ".config")
+	}
+	if dir != "" {
+		places = append(places, filepath.Join(dir, "taskq", "taskq.toml"))
+	}
+	return append(places, "/etc/taskq/taskq.toml")
+}
+
+// file is a parsed configuration file: texts and lines by key name.
+type file struct {
+	path  string
+	texts map[string]string
+	lines map[string]int
+}
+
+func (t Table) readFile(path string) (*file, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the user names it
+	if err != nil {
+		var pathErr *fs.PathError
+		if errors.As(err, &pathErr) {
+			err = pathErr.Err
+		}
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	var tree map[string]any
+	if err := toml.Unmarshal(data, &tree); err != nil {
+		return nil, syntaxError(path, string(data), err)
+	}
+	f := &file{path: path, texts: map[string]string{}, lines: t.keyLines(data)}
+	for name, value := range flatten(tree) {
+		if err := t.add(f, name, value); err != nil {
+			line := f.lines[name]
+			return nil, fmt.Errorf("%s:%d: %w\n%s", path, line, err, excerpt(string(data), line))
+		}
+	}
+	return f, nil
+}
+
+func (t Table) add(f *file, name string, value any) error {
+	key, ok := t.Find(name)
+	if !ok {
+		return fmt.Errorf("unknown key %q%s", name, t.suggest(name))
+	}
+	text, err := fileText(value)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if _, err := key.parse(text); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	f.texts[name] = text
+	return nil
+}
+
+func (t Table) suggest(name string) string {
+	names := make([]string, len(t))
+	for i, k := range t {
+		names[i] = k.Name
+	}
+	if s := Closest(name, names); s != "" {
+		return fmt.Sprintf("; did you mean %q?", s)
+	}
+	return "; `config` lists the keys"
+}
+
+// flatten joins the names of tables and keys with a dot.
+func flatten(tree map[string]any) map[string]any {
+	flat := map[string]any{}
+	for name, value := range tree {
+		table, ok := value.(map[string]any)
+		if !ok {
+			flat[name] = value
+			continue
+		}
+		for inner, v := range table {
+			flat[name+"."+inner] = v
+		}
+	}
+	return flat
+}
+
+func fileText(value any) (string, error) {
+	switch v := value.(type) {
+	case string:
+		return v, nil
+	case int64:
+		return strconv.FormatInt(v, 10), nil
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), nil
+	case bool:
+		return strconv.FormatBool(v), nil
+	case []any:
+		texts := make([]string, len(v))
+		for i, item := range v {
+			text, ok := item.(string)
+			if !ok || strings.Contains(text, ",") {
+				return "", errors.New("an array may hold only texts without commas")
+			}
+			texts[i] = text
+		}
+		return strings.Join(texts, ","), nil
+	}
+	return "", errors.New("the value is neither text, number, true, false nor an array of texts")
+}
+
+// keyLines finds the line of each key. The decoder tells lines only of fields that a struct does not have, so it is given one that
+// has the tables and no fields.
+func (t Table) keyLines(data []byte) map[string]int {
+	var tables []string
+	for _, k := range t {
+		if table, _, ok := strings.Cut(k.Name, "."); ok && !slices.Contains(tables, table) {
+			tables = append(tables, table)
+		}
+	}
+	fields := make([]reflect.StructField, len(tables))
+	for i, name := range tables {
+		tag := reflect.StructTag(fmt.Sprintf("toml:%q", name))
+		fields[i] = reflect.StructField{Name: "T" + strconv.Itoa(i), Type: reflect.TypeFor[struct{}](), Tag: tag}
+	}
+	target := reflect.New(reflect.StructOf(fields))
+	err := toml.NewDecoder(strings.NewReader(string(data))).DisallowUnknownFields().Decode(target.Interface())
+	lines := map[string]int{}
+	if missing, ok := errors.AsType[*toml.StrictMissingError](err); ok {
+		for _, e := range missing.Errors {
+			line, _ := e.Position()
+			lines[strings.Join(e.Key(), ".")] = line
+		}
+	}
+	return lines
+}
+
+func syntaxError(path, data string, err error) error {
+	decode, ok := errors.AsType[*toml.DecodeError](err)
+	if !ok {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	line, column := decode.Position()
+	return fmt.Errorf("%s:%d:%d: %s\n%s", path, line, column, strings.TrimPrefix(decode.Error(), "toml: "), excerpt(data, line))
+}
+
+// excerpt is one line of a file without what follows the equals sign, which may be secret.
+func excerpt(data string, line int) string {
+	lines := strings.Split(data, "\n")
+	if line < 1 || line > len(lines) {
+		return ""
+	}
+	text, _, assigned := strings.Cut(strings.TrimSpace(lines[line-1]), "=")
+	if assigned {
+		text += "= …"
+	}
+	return fmt.Sprintf("%6d | %s", line, text)
+}
