@@ -1,0 +1,5 @@
+package accessrecord
+
+import "errors"
+
+func newSQLite(Config) (store, error) { return nil, errors.New("accessrecord: sqlite: not there yet") }
