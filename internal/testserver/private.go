@@ -1,0 +1,123 @@
+package testserver
+
+import (
+	"testing"
+
+	"github.com/seed-399731e2/taskq/internal/testserver/instance"
+)
+
+// RabbitMQ is a server that belongs to one test, to be killed and started again.
+type RabbitMQ struct {
+	URL string // the same after each start
+
+	t      testing.TB
+	server *instance.RabbitMQ
+}
+
+// StartRabbitMQ starts a RabbitMQ for this test alone, which ends with the test. It takes four to ten seconds.
+func StartRabbitMQ(t testing.TB) *RabbitMQ {
+	t.Helper()
+	server, err := instance.StartRabbitMQ(startContext(t), instance.RabbitMQConfig{})
+	started(t, "RabbitMQ", err)
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Errorf("stop RabbitMQ: %v", err)
+		}
+	})
+	return &RabbitMQ{URL: server.URL(), t: t, server: server}
+}
+
+// Kill ends the server as a crash does. Durable queues and persistent messages come back with Start.
+func (r *RabbitMQ) Kill() {
+	r.t.Helper()
+	if err := r.server.Kill(); err != nil {
+		r.t.Fatalf("kill RabbitMQ: %v", err)
+	}
+}
+
+// Start starts the server again after Kill, at the same address, and waits until it speaks AMQP.
+func (r *RabbitMQ) Start() {
+	r.t.Helper()
+	if err := r.server.Start(startContext(r.t)); err != nil {
+		r.t.Fatalf("start RabbitMQ again: %v", err)
+	}
+}
+
+// Restart is Kill and Start.
+func (r *RabbitMQ) Restart() {
+	r.t.Helper()
+	r.Kill()
+	r.Start()
+}
+
+// CloseConnections has the server close every client's connection, as an operator does (320 CONNECTION_FORCED).
+func (r *RabbitMQ) CloseConnections() {
+	r.t.Helper()
+	r.Eval(`[rabbit_networking:close_connection(Pid, "closed by the test") || Pid <- rabbit_networking:connections()], ok`)
+}
+
+// Eval runs an Erlang expression on the server and returns its value as text, for what AMQP cannot do:
+//
+//	r.Eval(`rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})`)
+func (r *RabbitMQ) Eval(expression string) string {
+	r.t.Helper()
+	value, err := r.server.Eval(startContext(r.t), expression)
+	if err != nil {
+		r.t.Fatalf("RabbitMQ: %v", err)
+	}
+	return value
+}
+
+// PostgreSQL is a server that belongs to one test, to be killed and started again.
+type PostgreSQL struct {
+	URL string // the same after each start; role postgres, database postgres
+
+	t      testing.TB
+	server *instance.PostgreSQL
+}
+
+// StartPostgres starts a PostgreSQL for this test alone, which ends with the test. It takes two to four seconds.
+func StartPostgres(t testing.TB) *PostgreSQL {
+	t.Helper()
+	server, err := instance.StartPostgreSQL(startContext(t))
+	started(t, "PostgreSQL", err)
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Errorf("stop PostgreSQL: %v", err)
+		}
+	})
+	return &PostgreSQL{URL: server.URL(), t: t, server: server}
+}
+
+// Kill ends the server at once and cuts every connection. What was committed comes back with Start.
+func (p *PostgreSQL) Kill() {
+	p.t.Helper()
+	if err := p.server.Kill(); err != nil {
+		p.t.Fatalf("kill PostgreSQL: %v", err)
+	}
+}
+
+// Start starts the server again after Kill, at the same address, and waits until it answers.
+func (p *PostgreSQL) Start() {
+	p.t.Helper()
+	if err := p.server.Start(startContext(p.t)); err != nil {
+		p.t.Fatalf("start PostgreSQL again: %v", err)
+	}
+}
+
+// Restart is Kill and Start.
+func (p *PostgreSQL) Restart() {
+	p.t.Helper()
+	p.Kill()
+	p.Start()
+}
+
+// TerminateBackends ends every client's connection with pg_terminate_backend and returns how many there were.
+func (p *PostgreSQL) TerminateBackends() int {
+	p.t.Helper()
+	ended, err := p.server.TerminateBackends(startContext(p.t))
+	if err != nil {
+		p.t.Fatalf("PostgreSQL: %v", err)
+	}
+	return ended
+}
