@@ -1,0 +1,128 @@
+package accessrecord
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// columns are those of a visit, in the order of the fields of Visit.
+const columns = "path, query_str, address, user_agent, referer, atime, source"
+
+// maxTable is how long the table's name may be, in bytes: names of PostgreSQL have 63, and those of indexes are made of it.
+const maxTable = 63 - len("_address_idx")
+
+// tables are the names that a store uses, plain and quoted.
+type tables struct {
+	schema, table          string // plain; schema may be ""
+	visits, ledger, record string // quoted, with schema
+}
+
+func newTables(schema, table string) (tables, error) {
+	if err := checkName("schema", schema, 63); schema != "" && err != nil {
+		return tables{}, err
+	}
+	if err := checkName("table", table, maxTable); err != nil {
+		return tables{}, err
+	}
+	in := func(name string) string {
+		if schema == "" {
+			return quote(name)
+		}
+		return quote(schema) + "." + quote(name)
+	}
+	return tables{
+		schema: schema, table: table,
+		visits: in(table), ledger: in(table + "_task_ids"), record: in("taskq_migrations"),
+	}, nil
+}
+
+// checkName refuses names that are surely a mistake; all others are quoted.
+func checkName(what, name string, limit int) error {
+	switch {
+	case name == "" || len(name) > limit:
+		return fmt.Errorf("accessrecord: %s %q: want 1 to %d bytes", what, name, limit)
+	case strings.Contains(name, "."):
+		return fmt.Errorf("accessrecord: %s %q has a dot: give the schema and the table apart", what, name)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.Contains(name, `"`):
+		return fmt.Errorf("accessrecord: %s %q: quotes and control characters are not allowed", what, name)
+	}
+	return nil
+}
+
+// insert is the statement that stores a visit unless the ledger knows the task id, in one round trip. The ledger is a table of its
+// own, so that the visits' one may belong to somebody else.
+func (t tables) insert() string {
+	return "WITH fresh AS (INSERT INTO " + t.ledger + " (task_id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING task_id) " +
+		"INSERT INTO " + t.visits + " (" + columns + ") SELECT $2, $3, $4, $5, $6, $7, $8 FROM fresh"
+}
+
+func (t tables) list() string {
+	return "SELECT id, " + columns + " FROM " + t.visits + " ORDER BY atime DESC, id DESC LIMIT $1"
+}
+
+// layout is what a store must know of the visits' table.
+type layout struct {
+	limits map[string]int // characters by column
+	naive  bool           // atime is without time zone
+}
+
+// time returns the time that a column of this layout means.
+func (l *layout) time(t time.Time, location *time.Location) time.Time {
+	if l.naive {
+		t = time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), location)
+	}
+	return t.UTC()
+}
+
+var errNoTable = errors.New(`the tables are missing: run "taskq accessrecord migrate" with a user who may create them`)
+
+// inspect reads the layout of the visits' table. It returns errNoTable when a table is missing, and an error that names the
+// column when visits cannot be stored in the table.
+func inspect(ctx context.Context, c *pgx.Conn, t tables) (*layout, error) {
+	rows, err := c.Query(ctx, `SELECT a.attname, format_type(a.atttypid, NULL),
+			CASE WHEN a.atttypmod > 4 THEN a.atttypmod - 4 ELSE 0 END,
+			a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
+		FROM pg_attribute a
+		WHERE a.attrelid = to_regclass($1) AND to_regclass($2) IS NOT NULL AND a.attnum > 0 AND NOT a.attisdropped`, t.visits, t.ledger)
+	if err != nil {
+		return nil, err
+	}
+	l := &layout{limits: map[string]int{}}
+	wanted := strings.Split(columns, ", ")
+	var name, kind string
+	var width int
+	var needed, found bool
+	_, err = pgx.ForEachRow(rows, []any{&name, &kind, &width, &needed}, func() error {
+		found = true
+		i := slices.Index(wanted, name)
+		switch {
+		case i < 0 && needed:
+			return fmt.Errorf("table %s: column %q needs a value and has no default", t.visits, name)
+		case i < 0:
+			return nil
+		}
+		wanted = slices.Delete(wanted, i, i+1)
+		if width > 0 && strings.HasPrefix(kind, "character") {
+			l.limits[name] = width
+		}
+		l.naive = l.naive || kind == "timestamp without time zone"
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, errNoTable
+	case len(wanted) > 0:
+		return nil, fmt.Errorf("table %s has no column %s", t.visits, strings.Join(wanted, ", "))
+	}
+	return l, nil
+}
