@@ -1,0 +1,204 @@
+// Package local holds what the brokers without a server have in common: the meaning of a queue's arguments, when two declarations
+// clash, and which messages are refused.
+package local
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+)
+
+// Rules are what a queue's arguments mean.
+type Rules struct {
+	DeadLetters  bool // rejected and expired messages go to DeadExchange, else they vanish
+	DeadExchange string
+	DeadKey      string        // "": the message's own routing key
+	TTL          time.Duration // how long a message may wait; negative: for ever
+	Expires      time.Duration // how long the queue may be unused; 0: for ever
+	MaxPriority  uint8
+}
+
+// ParseRules reads the arguments of the queue. The error wraps broker.ErrInvalid.
+func ParseRules(q broker.Queue) (Rules, error) {
+	if q.Name == "" || len(q.Name) > maxShort {
+		return Rules{}, fmt.Errorf("queue name of %d bytes: %w", len(q.Name), broker.ErrInvalid)
+	}
+	r := Rules{TTL: -1}
+	for key, value := range q.WireArguments() {
+		if err := r.set(key, value); err != nil {
+			return Rules{}, fmt.Errorf("queue %s: argument %s: %w", q.Name, key, err)
+		}
+	}
+	return r, nil
+}
+
+func (r *Rules) set(key string, value any) (err error) {
+	switch key {
+	case broker.ArgDeadLetterExchange:
+		r.DeadLetters = true
+		r.DeadExchange, err = text(value)
+	case broker.ArgDeadLetterRoutingKey:
+		r.DeadKey, err = text(value)
+	case broker.ArgMessageTTL:
+		r.TTL, err = milliseconds(value)
+	case broker.ArgExpires:
+		if r.Expires, err = milliseconds(value); err == nil && r.Expires == 0 {
+			err = fmt.Errorf("0 milliseconds: %w", broker.ErrInvalid)
+		}
+	case broker.ArgMaxPriority:
+		n, ok := integer(value)
+		if !ok || n < 0 || n > math.MaxUint8 {
+			return fmt.Errorf("%v is not between 0 and 255: %w", value, broker.ErrInvalid)
+		}
+		r.MaxPriority = uint8(n)
+	default: // RabbitMQ's other arguments have no meaning here; they only must be the same each time
+		return checkValue(value)
+	}
+	return err
+}
+
+// Priority is the priority that a message gets in the queue.
+func (r Rules) Priority(msg broker.Message) uint8 { return min(msg.Priority, r.MaxPriority) }
+
+// Deadline is when a message that enters the queue now expires; zero: never.
+func (r Rules) Deadline(msg broker.Message, now time.Time) time.Time {
+	ttl := r.TTL
+	if msg.Expiration > 0 && (ttl < 0 || msg.Expiration < ttl) {
+		ttl = msg.Expiration
+	}
+	if ttl < 0 {
+		return time.Time{}
+	}
+	return now.Add(ttl)
+}
+
+// DeadLetter is where a message goes that was published with the routing key and died in the queue.
+func (r Rules) DeadLetter(routingKey string) broker.Address {
+	if r.DeadKey != "" {
+		routingKey = r.DeadKey
+	}
+	return broker.Address{Exchange: r.DeadExchange, RoutingKey: routingKey, Optional: true}
+}
+
+// QueueClash returns a *broker.DeclareError when the two declarations of a queue differ, else nil.
+func QueueClash(asked, existing broker.Queue) error {
+	detail := ""
+	switch {
+	case asked.Transient != existing.Transient:
+		detail = differs("durable", !asked.Transient, !existing.Transient)
+	case asked.AutoDelete != existing.AutoDelete:
+		detail = differs("auto_delete", asked.AutoDelete, existing.AutoDelete)
+	case asked.Exclusive != existing.Exclusive:
+		detail = differs("exclusive", asked.Exclusive, existing.Exclusive)
+	default:
+		detail = argumentsDiffer(asked.WireArguments(), existing.WireArguments())
+	}
+	return clash("queue", asked.Name, detail)
+}
+
+// ExchangeClash is QueueClash for exchanges.
+func ExchangeClash(asked, existing broker.Exchange) error {
+	detail := ""
+	switch {
+	case asked.Kind != existing.Kind:
+		detail = differs("type", asked.Kind, existing.Kind)
+	case asked.Transient != existing.Transient:
+		detail = differs("durable", !asked.Transient, !existing.Transient)
+	case asked.AutoDelete != existing.AutoDelete:
+		detail = differs("auto_delete", asked.AutoDelete, existing.AutoDelete)
+	default:
+		detail = argumentsDiffer(asked.Arguments, existing.Arguments)
+	}
+	return clash("exchange", asked.Name, detail)
+}
+
+// Locked is the error about an exclusive queue of another connection.
+func Locked(queue string) error {
+	return clash("queue", queue, "it is exclusive to another connection")
+}
+
+func clash(object, name, detail string) error {
+	if detail == "" {
+		return nil
+	}
+	return &broker.DeclareError{Object: object, Name: name, Vhost: "/", Detail: detail}
+}
+
+func differs(what string, asked, existing any) string {
+	return fmt.Sprintf("%s is %v, asked for %v", what, existing, asked)
+}
+
+func argumentsDiffer(asked, existing broker.Table) string {
+	for key, value := range asked {
+		other, ok := existing[key]
+		if !ok {
+			return differs(key, value, "not set")
+		}
+		if a, isInt := integer(value); isInt {
+			if b, ok := integer(other); ok && a == b {
+				continue
+			}
+		} else if reflect.DeepEqual(value, other) {
+			continue
+		}
+		return differs(key, value, other)
+	}
+	for key, value := range existing {
+		if _, ok := asked[key]; !ok {
+			return differs(key, "none", value)
+		}
+	}
+	return ""
+}
+
+func text(v any) (string, error) {
+	s, ok := v.(string)
+	if !ok {
+		return "", fmt.Errorf("%v is not a string: %w", v, broker.ErrInvalid)
+	}
+	return s, nil
+}
+
+func milliseconds(v any) (time.Duration, error) {
+	n, ok := integer(v)
+	if !ok || n < 0 || n > int64(math.MaxInt64/time.Millisecond) {
+		return 0, fmt.Errorf("%v is not a number of milliseconds: %w", v, broker.ErrInvalid)
+	}
+	return time.Duration(n) * time.Millisecond, nil
+}
+
+func integer(v any) (int64, bool) {
+	switch n := v.(type) {
+	case int32:
+		return int64(n), true
+	case int64:
+		return n, true
+	}
+	return 0, false
+}
+
+// CheckExchange refuses exchanges that no broker here routes by. The error wraps broker.ErrInvalid.
+func CheckExchange(x broker.Exchange) error {
+	if x.Name == "" || len(x.Name) > maxShort {
+		return fmt.Errorf("exchange name of %d bytes: %w", len(x.Name), broker.ErrInvalid)
+	}
+	switch x.Kind {
+	case broker.Direct, broker.Fanout, broker.Topic:
+		return checkTable(x.Arguments, 0)
+	}
+	return fmt.Errorf("exchange %s of kind %q: %w", x.Name, x.Kind, broker.ErrInvalid)
+}
+
+// CheckConsume refuses consumers without a queue or without a bound. The error wraps broker.ErrInvalid.
+func CheckConsume(cfg broker.ConsumeConfig) error {
+	if len(cfg.Queues) == 0 {
+		return fmt.Errorf("no queues: %w", broker.ErrInvalid)
+	}
+	if cfg.Prefetch < 1 {
+		return fmt.Errorf("prefetch of %d: %w", cfg.Prefetch, broker.ErrInvalid)
+	}
+	return nil
+}
