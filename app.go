@@ -1,0 +1,188 @@
+package taskq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/result"
+	"github.com/seed-399731e2/taskq/task"
+	"github.com/seed-399731e2/taskq/worker"
+)
+
+// App is one application: its tasks, its broker, its result store. It is safe for concurrent use once the tasks are registered.
+type App struct {
+	cfg        Config
+	log        *slog.Logger
+	registry   task.Registry
+	middleware []task.Middleware
+	origin     string // who sends, as Celery writes it
+
+	mu       sync.Mutex // guards the fields below, also while they are opened
+	conn     *connection
+	declared map[string]bool // queues that were declared on conn
+	closed   bool
+}
+
+var _ task.Sender = (*App)(nil)
+
+// ErrClosed is returned by an App after Close.
+var ErrClosed = errors.New("application is closed")
+
+// New returns an application. It checks the configuration and connects to nothing.
+func New(cfg Config) (*App, error) {
+	if cfg.DefaultQueue == "" {
+		cfg.DefaultQueue = "celery"
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if err := checkURLs(&cfg); err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return &App{
+		cfg: cfg, log: cfg.Logger, declared: map[string]bool{},
+		origin: fmt.Sprintf("gen%d@%s", os.Getpid(), host),
+	}, nil
+}
+
+// Config returns the configuration with its defaults filled in.
+func (a *App) Config() Config { return a.cfg }
+
+// Register adds tasks. It returns task.ErrDuplicate for a name that is taken.
+func (a *App) Register(tasks ...task.Definition) error { return a.registry.Add(tasks...) }
+
+// Registry holds the registered tasks.
+func (a *App) Registry() *task.Registry { return &a.registry }
+
+// Use wraps every task that a worker of this application runs in middleware, the first one outermost.
+func (a *App) Use(middleware ...task.Middleware) {
+	a.middleware = append(slices.Clone(a.middleware), middleware...)
+}
+
+// Broker returns the application's broker, connected on first use.
+func (a *App) Broker(ctx context.Context) (broker.Broker, error) {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.broker, nil
+}
+
+// Results returns the application's result store, nil when results are disabled.
+func (a *App) Results(ctx context.Context) (result.Backend, error) {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.results, nil
+}
+
+// Result returns the handle of a task that was sent earlier or elsewhere. With rpc:// only the process that sent a task can read its
+// outcome.
+func (a *App) Result(id string) *task.Result[any] {
+	return task.NewResult[any](id, lookup{a})
+}
+
+// NewWorker returns a worker for the registered tasks, connected to the broker.
+func (a *App) NewWorker(ctx context.Context) (*worker.Worker, error) {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	opts := a.cfg.Worker
+	if len(opts.Queues) == 0 {
+		opts.Queues = []string{a.cfg.DefaultQueue}
+	}
+	return worker.New(worker.Config{
+		Options: opts, Broker: c.broker, Results: c.results, Registry: &a.registry, Middleware: a.middleware,
+		Topology: a.topology, Logger: a.log,
+	})
+}
+
+// Run runs a worker until ctx is done; see worker.Worker.Run.
+func (a *App) Run(ctx context.Context) error {
+	w, err := a.NewWorker(ctx)
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx)
+}
+
+// Close closes what was opened. The application cannot be used again.
+func (a *App) Close(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	if a.conn == nil {
+		return nil
+	}
+	return a.conn.close(ctx)
+}
+
+func (a *App) topology(queue string) broker.Topology {
+	return broker.TaskQueue(broker.Queue{Name: queue, Type: a.cfg.QueueType})
+}
+
+func (a *App) connect(ctx context.Context) (*connection, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, fmt.Errorf("taskq: %w", ErrClosed)
+	}
+	if a.conn == nil {
+		conn, err := open(ctx, a.cfg)
+		if err != nil {
+			return nil, err
+		}
+		a.conn = conn
+	}
+	return a.conn, nil
+}
+
+// lookup is the result store as task.Results, connected on first use.
+type lookup struct{ app *App }
+
+func (l lookup) store(ctx context.Context) (result.Backend, error) {
+	store, err := l.app.Results(ctx)
+	if err == nil && store == nil {
+		err = fmt.Errorf("taskq: %w", task.ErrNoResults)
+	}
+	return store, err
+}
+
+// Get implements task.Results.
+func (l lookup) Get(ctx context.Context, id string) (task.Meta, error) {
+	store, err := l.store(ctx)
+	if err != nil {
+		return task.Meta{}, err
+	}
+	return store.Get(ctx, id)
+}
+
+// Wait implements task.Results.
+func (l lookup) Wait(ctx context.Context, id string) (task.Meta, error) {
+	store, err := l.store(ctx)
+	if err != nil {
+		return task.Meta{}, err
+	}
+	return store.Wait(ctx, id)
+}
+
+// Forget implements task.Results.
+func (l lookup) Forget(ctx context.Context, id string) error {
+	store, err := l.store(ctx)
+	if err != nil {
+		return err
+	}
+	return store.Forget(ctx, id)
+}

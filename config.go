@@ -1,0 +1,26 @@
+package taskq
+
+import (
+	"log/slog"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/worker"
+)
+
+// Config is what an application is made of. The zero value uses the embedded store and Celery's names.
+type Config struct {
+	// BrokerURL says what carries the messages: amqp:// or amqps:// (several, separated by semicolons, are tried in turn),
+	// sqlite:///path, memory:// (this process alone). "" is the embedded store: an SQLite file in the user's state directory.
+	BrokerURL string
+	// ResultBackend says where outcomes go: rpc://, sqlite:///path, memory://, disabled://. "" is what suits the broker: rpc://
+	// with AMQP, else the broker's own store.
+	ResultBackend string
+	// DefaultQueue is where calls go that name no queue, and what a worker consumes; "" means celery.
+	DefaultQueue string
+	// QueueType of the queues that are declared; "" leaves it to the server (classic), as Celery does.
+	QueueType broker.QueueType
+	// WaitForBroker makes the first use of a broker that is away wait and try again for ever, instead of failing; workers want it.
+	WaitForBroker bool
+	Worker        worker.Options
+	Logger        *slog.Logger // nil: slog.Default
+}

@@ -1,0 +1,180 @@
+// Package rpc sends outcomes back to the caller as messages, as Celery's rpc:// result backend does: the caller's reply_to names a
+// queue of its own, and the correlation id is the task's id (celery/backends/rpc.py).
+//
+// Only the process that sent a task can read its outcome. One reply queue and one consumer serve any number of waiters.
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/result"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// Config is what a Backend is made of.
+type Config struct {
+	Broker broker.Broker
+	// Keep is how many outcomes that nobody asked for yet are kept in memory, the newest; 0 means 10,000.
+	Keep   int
+	Logger *slog.Logger // nil: slog.Default
+}
+
+const (
+	// queueExpires is how long a reply queue outlives its client: long enough for any reconnect. A client that ends deletes its queue.
+	queueExpires = 10 * time.Minute
+	prefetch     = 500
+)
+
+// Backend is the rpc result store. Make it with New.
+type Backend struct {
+	cfg   Config
+	queue string
+	store store
+
+	mu       sync.Mutex // guards the fields below; held while the consumer is opened
+	consumer broker.Consumer
+	closed   bool
+	done     chan struct{} // closed by the receiving goroutine when it ends
+}
+
+var (
+	_ result.Backend = (*Backend)(nil)
+	_ result.Replier = (*Backend)(nil)
+)
+
+// New returns a Backend on the broker, which stays the caller's to close. Nothing is declared until Expect is called.
+func New(cfg Config) *Backend {
+	if cfg.Keep <= 0 {
+		cfg.Keep = 10_000
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return &Backend{cfg: cfg, queue: uuid.NewString(), store: newStore(cfg.Keep)}
+}
+
+// Expect implements result.Replier: it opens the reply queue on first use.
+func (b *Backend) Expect(ctx context.Context, _ string) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return "", result.ErrClosed
+	}
+	if b.consumer != nil {
+		return b.queue, nil
+	}
+	topology := broker.Topology{Queues: []broker.Queue{{
+		Name: b.queue, Arguments: broker.Table{broker.ArgExpires: int32(queueExpires.Milliseconds())},
+	}}}
+	if err := b.cfg.Broker.Declare(ctx, topology); err != nil {
+		return "", fmt.Errorf("rpc: %w", err)
+	}
+	consumer, err := b.cfg.Broker.Consume(ctx, broker.ConsumeConfig{Queues: []string{b.queue}, Prefetch: prefetch})
+	if err != nil {
+		return "", fmt.Errorf("rpc: %w", err)
+	}
+	b.consumer, b.done = consumer, make(chan struct{})
+	go b.receive(context.WithoutCancel(ctx), consumer, b.done) // ended by Close, which waits for it
+	return b.queue, nil
+}
+
+// receive files the replies until the consumer is closed.
+func (b *Backend) receive(ctx context.Context, consumer broker.Consumer, done chan<- struct{}) {
+	defer close(done)
+	for {
+		d, err := consumer.Next(ctx)
+		if err != nil {
+			if !errors.Is(err, broker.ErrClosed) {
+				b.cfg.Logger.ErrorContext(ctx, "reply consumer ended", "error", err)
+			}
+			b.store.close(fmt.Errorf("rpc: %w", result.ErrClosed))
+			return
+		}
+		b.file(ctx, d)
+	}
+}
+
+func (b *Backend) file(ctx context.Context, d *broker.Delivery) {
+	meta, err := wire.DecodeResult(d.Body)
+	switch {
+	case err != nil:
+		b.cfg.Logger.WarnContext(ctx, "reply was not understood", "id", d.CorrelationID, "error", err)
+	default:
+		if meta.ID == "" {
+			meta.ID = d.CorrelationID
+		}
+		b.store.put(meta)
+	}
+	if err := d.Settle(ctx, broker.Ack); err != nil { // it comes again; outcomes are idempotent
+		b.cfg.Logger.DebugContext(ctx, "reply was not acknowledged", "id", d.CorrelationID, "error", err)
+	}
+}
+
+// Store implements result.Backend: it sends the outcome to the caller, if there is one. A caller that is gone is no error.
+func (b *Backend) Store(ctx context.Context, meta task.Meta) error {
+	if meta.ReplyTo == "" {
+		return nil
+	}
+	body, err := wire.EncodeResult(meta)
+	if err != nil {
+		return fmt.Errorf("rpc: %w", err)
+	}
+	id := meta.CorrelationID
+	if id == "" {
+		id = meta.ID
+	}
+	err = b.cfg.Broker.Publish(ctx, broker.Address{RoutingKey: meta.ReplyTo, Optional: true}, broker.Message{
+		ContentType: "application/json", ContentEncoding: "utf-8", CorrelationID: id, Transient: true, Body: body,
+	})
+	if err != nil {
+		return fmt.Errorf("rpc: reply to %s: %w", id, err)
+	}
+	return nil
+}
+
+// Get implements task.Results: what has arrived so far.
+func (b *Backend) Get(_ context.Context, id string) (task.Meta, error) { return b.store.get(id) }
+
+// Wait implements task.Results.
+func (b *Backend) Wait(ctx context.Context, id string) (task.Meta, error) {
+	return b.store.wait(ctx, id)
+}
+
+// Forget implements task.Results.
+func (b *Backend) Forget(_ context.Context, id string) error { return b.store.forget(id) }
+
+// Close implements result.Backend: it deletes the reply queue.
+func (b *Backend) Close(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	b.store.close(fmt.Errorf("rpc: %w", result.ErrClosed))
+	if b.consumer == nil {
+		return nil
+	}
+	err := b.consumer.Close(ctx)
+	if errors.Is(err, broker.ErrClosed) {
+		return nil
+	}
+	select {
+	case <-b.done:
+	case <-ctx.Done():
+		return errors.Join(err, ctx.Err())
+	}
+	if deleter, ok := b.cfg.Broker.(broker.Deleter); ok {
+		err = errors.Join(err, deleter.DeleteQueue(ctx, b.queue))
+	}
+	return err
+}

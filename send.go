@@ -1,0 +1,121 @@
+package taskq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/result"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// Send implements task.Sender: it returns once the broker has taken responsibility for the call. A task sent from within a task
+// becomes its child. On an error other than broker.ErrUnroutable and broker.ErrInvalid the call may have been taken all the same; to
+// send it again with the same id is safe where the task is idempotent.
+func (a *App) Send(ctx context.Context, s task.Signature) (*task.Result[any], error) {
+	if s.Task == "" {
+		return nil, errors.New("taskq: send: the task has no name")
+	}
+	if err := s.Validate(); err != nil {
+		return nil, fmt.Errorf("taskq: send %s: %w", s.Task, err)
+	}
+	conn, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := a.outgoing(ctx, s)
+	var results task.Results
+	if conn.results != nil && !s.IgnoreResult {
+		results = conn.results
+		if replier, ok := conn.results.(result.Replier); ok {
+			if out.ReplyTo, err = replier.Expect(ctx, out.ID); err != nil {
+				return nil, fmt.Errorf("taskq: send %s: %w", s.Task, err)
+			}
+		}
+	}
+	msg, err := wire.Encode(out)
+	if err != nil {
+		return nil, fmt.Errorf("taskq: send %s: %w", s.Task, err)
+	}
+	if err := a.publish(ctx, conn.broker, out, msg); err != nil {
+		return nil, fmt.Errorf("taskq: send %s: %w", s.Task, err)
+	}
+	return task.NewResult[any](out.ID, results), nil
+}
+
+// outgoing fills in what the caller left open.
+func (a *App) outgoing(ctx context.Context, s task.Signature) wire.Outgoing {
+	now := time.Now()
+	if s.ID == "" {
+		s.ID = uuid.NewString()
+	}
+	if s.Queue == "" {
+		s.Queue = a.cfg.DefaultQueue
+	}
+	if s.ETA.IsZero() && s.Countdown > 0 {
+		s.ETA = now.Add(s.Countdown)
+	}
+	if s.Expires.IsZero() && s.ExpiresIn > 0 {
+		s.Expires = now.Add(s.ExpiresIn)
+	}
+	out := wire.Outgoing{Signature: s, Now: now, GroupIndex: -1, Origin: a.origin}
+	if parent := task.FromContext(ctx); parent != nil {
+		out.ParentID, out.RootID = parent.ID, parent.RootID
+		if out.RootID == "" {
+			out.RootID = parent.ID
+		}
+	}
+	return out
+}
+
+// publish declares the queue once, as Celery does, and sends. A queue that was deleted since is declared again.
+func (a *App) publish(ctx context.Context, b broker.Broker, out wire.Outgoing, msg broker.Message) error {
+	for {
+		fresh, err := a.declare(ctx, b, out.Queue)
+		if err != nil {
+			return err
+		}
+		err = deliver(ctx, b, broker.Address{RoutingKey: out.Queue}, msg, out.ETA.Sub(out.Now))
+		if err == nil || fresh || !errors.Is(err, broker.ErrUnroutable) {
+			return err
+		}
+		a.mu.Lock()
+		delete(a.declared, out.Queue)
+		a.mu.Unlock()
+	}
+}
+
+func deliver(ctx context.Context, b broker.Broker, to broker.Address, msg broker.Message, delay time.Duration) error {
+	if delay <= 0 {
+		return b.Publish(ctx, to, msg)
+	}
+	delayer, ok := b.(broker.Delayer)
+	if !ok {
+		return fmt.Errorf("delay a message: this broker cannot: %w", broker.ErrInvalid)
+	}
+	return delayer.PublishDelayed(ctx, to, msg, delay)
+}
+
+// declare makes sure that the queue exists and reports whether it had to ask. A queue with other properties than ours will do for
+// sending: it exists, and a message that it does not take is an error.
+func (a *App) declare(ctx context.Context, b broker.Broker, queue string) (fresh bool, err error) {
+	a.mu.Lock()
+	known := a.declared[queue]
+	a.mu.Unlock()
+	if known {
+		return false, nil
+	}
+	err = b.Declare(ctx, a.topology(queue))
+	if _, clash := errors.AsType[*broker.DeclareError](err); err != nil && !clash {
+		return true, err
+	}
+	a.mu.Lock()
+	a.declared[queue] = true
+	a.mu.Unlock()
+	return true, nil
+}

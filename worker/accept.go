@@ -1,0 +1,110 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// accept decodes a delivery, looks its task up, asks the gates and hands it to a slot. Whatever is wrong with the message, it is
+// settled here and the worker goes on.
+func (w *Worker) accept(ctx context.Context, d *broker.Delivery) {
+	req, err := wire.Decode(d, w.cfg.Accept, w.cfg.Limits)
+	if err != nil {
+		w.refuse(ctx, d, err)
+		return
+	}
+	req.Hostname = w.cfg.Hostname
+	e := &execution{w: w, delivery: d, req: req, received: time.Now()}
+	w.running.add(e)
+	e.spec = w.cfg.Registry.Lookup(req.Name)
+	switch {
+	case e.spec == nil || e.spec.Handler == nil:
+		w.unregistered(ctx, e)
+		return
+	case hasFollowUps(req.Embed):
+		w.unsupported(ctx, e)
+		return
+	}
+	w.log.InfoContext(ctx, "task received", "task", req.DisplayName(), "id", req.ID, "queue", req.Queue)
+	if !w.gate(ctx, e) {
+		return
+	}
+	if err := w.pool.Submit(ctx, e.run); err != nil {
+		e.giveBack() // the worker stops; the delivery never started
+	}
+}
+
+// refuse settles a message that is no task message of ours: to the dead letters when the queue has some. When the message says who
+// waits for it, that caller learns why.
+func (w *Worker) refuse(ctx context.Context, d *broker.Delivery, err error) {
+	bad, ok := errors.AsType[*wire.MalformedError](err)
+	if !ok {
+		bad = &wire.MalformedError{Err: err}
+	}
+	w.log.ErrorContext(ctx, "message refused", "error", bad, "queue", d.Queue, "task", bad.Task, "id", bad.ID)
+	if bad.ID != "" && bad.Task != "" {
+		e := &execution{w: w, delivery: d, req: &task.Request{
+			ID: bad.ID, Name: bad.Task, ReplyTo: bad.ReplyTo, CorrelationID: bad.CorrelationID, Queue: d.Queue,
+		}}
+		w.running.add(e)
+		e.claim()
+		e.finish(verdict{state: task.Failure, err: bad, disposition: broker.Reject}, nil)
+		return
+	}
+	w.settleDelivery(d, broker.Reject)
+}
+
+// unregistered settles a call of a task that this worker does not have: it fails for its caller, and the message goes to the dead
+// letters when the queue has some.
+func (w *Worker) unregistered(ctx context.Context, e *execution) {
+	w.log.ErrorContext(ctx, "task unregistered: received a task of a name that this worker does not have; did you register it, or does the message belong to another queue?",
+		"task", e.req.Name, "id", e.req.ID, "queue", e.req.Queue)
+	e.claim()
+	e.finish(verdict{state: task.Failure, err: &notRegistered{e.req.Name}, disposition: broker.Reject}, nil)
+}
+
+// unsupported refuses a call that other tasks depend on: to run it and forget those would break the workflow without a word.
+func (w *Worker) unsupported(ctx context.Context, e *execution) {
+	err := fmt.Errorf("task %s carries links, a chain or a chord, which this version of taskq does not advance: %w", e.req.Name, errors.ErrUnsupported)
+	w.log.ErrorContext(ctx, "task refused", "task", e.req.Name, "id", e.req.ID, "error", err)
+	e.claim()
+	e.finish(verdict{state: task.Failure, err: err, disposition: broker.Reject}, nil)
+}
+
+func hasFollowUps(e task.Embed) bool {
+	return e.Callbacks != nil || e.Errbacks != nil || e.Chain != nil || e.Chord != nil
+}
+
+// gate decides whether a request may start: not after it has expired, not before its time. What may not is settled here.
+func (w *Worker) gate(ctx context.Context, e *execution) bool {
+	now := time.Now()
+	if e.expired(now) {
+		e.expire(ctx)
+		return false
+	}
+	if wait := e.req.ETA.Sub(now); wait > 0 {
+		e.park(ctx, wait)
+		return false
+	}
+	return true
+}
+
+// notRegistered is the failure of a call of an unknown task; its message is the bare name, as in Celery.
+type notRegistered struct{ name string }
+
+func (e *notRegistered) Error() string {
+	return fmt.Sprintf("%s: %s", task.ErrNotRegistered, e.name)
+}
+
+func (e *notRegistered) Unwrap() error { return task.ErrNotRegistered }
+
+// PythonException implements task.Raiser.
+func (e *notRegistered) PythonException() task.Exception {
+	return task.Exception{Type: "NotRegistered", Module: "celery.exceptions", Message: []any{e.name}}
+}

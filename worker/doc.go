@@ -1,0 +1,9 @@
+// Package worker takes deliveries from a broker, runs their tasks on the slots of a pool, and settles what became of them.
+//
+// One execution value walks through the steps, a file each: receive (decode, look up), gate (expired? too early?), execution (on a
+// slot), judge (the outcome policy, a pure function), settle. The order of settle is the guarantee: follow-ups published and
+// confirmed, outcome stored, delivery settled. A crash between any two repeats work and loses none.
+//
+// Back-pressure is one fact: Submit waits while the slots are busy, so no delivery is asked for, so the broker holds back what is
+// beyond the prefetch.
+package worker

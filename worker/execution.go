@@ -1,0 +1,140 @@
+package worker
+
+import (
+	"context"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/pool"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// execution is one delivery on its way through the worker. Each step fills its own fields.
+type execution struct {
+	w        *Worker
+	delivery *broker.Delivery
+	received time.Time
+	req      *task.Request // decode
+	spec     *task.Spec    // lookup
+
+	// claimed is set by whoever ends the execution: the slot, the hard time limit, or the shutdown.
+	claimed atomic.Bool
+	cancel  atomic.Pointer[context.CancelCauseFunc] // set while the handler runs
+	started time.Time
+}
+
+// claim reports whether the caller is the one who ends the execution.
+func (e *execution) claim() bool { return e.claimed.CompareAndSwap(false, true) }
+
+// run is the job: on a slot's goroutine.
+func (e *execution) run(ctx context.Context) {
+	if ctx.Err() != nil {
+		e.giveBack() // the pool stops, and nothing has started
+		return
+	}
+	e.started = time.Now()
+	if e.expired(e.started) {
+		e.expire(ctx)
+		return
+	}
+	if e.spec.AckEarly && e.w.settleDelivery(e.delivery, broker.Ack) != nil {
+		e.drop() // the broker hands it out again: at most once means not here
+		return
+	}
+	end := e.handle(ctx)
+	if e.claim() {
+		e.finish(judge(end, e.req.Retries, &e.spec.Settings), end.result)
+	}
+}
+
+// handle runs the handler under the time limits.
+func (e *execution) handle(ctx context.Context) ending {
+	ctx, cancel := context.WithCancelCause(task.WithRequest(ctx, e.req))
+	defer cancel(nil)
+	e.cancel.Store(&cancel)
+	defer e.limit(ctx, cancel)()
+	result, err := e.call(ctx)
+	end := ending{result: result, err: err}
+	if ctx.Err() != nil {
+		end.cause = context.Cause(ctx)
+	}
+	return end
+}
+
+// call runs the handler and turns a panic into an error.
+func (e *execution) call(ctx context.Context) (result any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &task.PanicError{Value: v, Stack: string(debug.Stack())}
+		}
+	}()
+	return e.w.handlers[e.spec].Handle(ctx, e.req)
+}
+
+// limit starts the timers of the time limits and returns what stops them. The limits of the message win over the task's, and those
+// over the worker's.
+func (e *execution) limit(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
+	soft := firstSet(e.req.SoftTimeLimit, e.spec.Call.SoftTimeLimit, e.w.cfg.SoftTimeLimit)
+	hard := firstSet(e.req.TimeLimit, e.spec.Call.TimeLimit, e.w.cfg.TimeLimit)
+	var timers []*time.Timer
+	if soft > 0 {
+		timers = append(timers, time.AfterFunc(soft, func() {
+			e.w.log.WarnContext(ctx, "soft time limit exceeded", "task", e.req.DisplayName(), "id", e.req.ID, "limit", soft.Seconds())
+			cancel(task.ErrSoftTimeLimit)
+		}))
+	}
+	if hard > 0 {
+		slot := pool.SlotFrom(ctx)
+		timers = append(timers, time.AfterFunc(hard, func() { e.outlast(ctx, cancel, slot, hard) }))
+	}
+	return func() {
+		for _, t := range timers {
+			t.Stop()
+		}
+	}
+}
+
+// outlast ends an execution whose handler does not: on the timer's goroutine, while the handler may still run on the given-up slot.
+func (e *execution) outlast(ctx context.Context, cancel context.CancelCauseFunc, slot *pool.Slot, hard time.Duration) {
+	if !e.claim() {
+		return
+	}
+	cancel(task.ErrTimeLimit)
+	slot.Abandon()
+	e.w.log.ErrorContext(ctx, "hard time limit exceeded", "task", e.req.DisplayName(), "id", e.req.ID, "limit", hard.Seconds())
+	e.finish(judge(ending{limit: hard}, e.req.Retries, &e.spec.Settings), nil)
+}
+
+// cancelForShutdown ends the handler's context; an execution that waits for a slot or is being settled is left alone.
+func (e *execution) cancelForShutdown() {
+	if cancel := e.cancel.Load(); cancel != nil {
+		(*cancel)(task.ErrShutdown)
+	}
+}
+
+// giveBack ends an execution without an outcome: the broker hands the delivery out again.
+func (e *execution) giveBack() {
+	if !e.claim() {
+		return
+	}
+	_ = e.w.settleDelivery(e.delivery, broker.Requeue) // counted there
+	e.drop()
+}
+
+// drop forgets an execution that is over.
+func (e *execution) drop() { e.w.running.remove(e) }
+
+func (e *execution) expired(now time.Time) bool {
+	return !e.req.Expires.IsZero() && now.After(e.req.Expires)
+}
+
+func firstSet(limits ...time.Duration) time.Duration {
+	for _, l := range limits {
+		if l > 0 {
+			return l
+		}
+	}
+	return 0
+}

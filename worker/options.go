@@ -1,0 +1,124 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/pool"
+	"github.com/seed-399731e2/taskq/result"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// Options are what the operator of a worker chooses. The zero value is ready to use.
+type Options struct {
+	Pool pool.Kind // "": Goroutines
+	// Concurrency is the number of slots; 0 means 1 for the solo pool and the number of CPUs for the others.
+	Concurrency int
+	// Queues to consume; none means the application's default queue.
+	Queues []string
+	// PrefetchMultiplier times the slots is how many deliveries the worker may hold; 0 means 2: one runs, one is at hand.
+	PrefetchMultiplier int
+	// Hostname is the node name; "" means celery@<host>.
+	Hostname string
+	// Limits of tasks that bring none of their own; 0 means none.
+	TimeLimit, SoftTimeLimit time.Duration
+	// MaxStuck is how many slots may be given up to tasks that outlast their time limit and ignore their context; beyond it such a slot
+	// is not replaced until the task returns. 0 means as many as there are slots.
+	MaxStuck int
+	// ShutdownTimeout is how long a warm shutdown waits for the running tasks; 0 means until they are done.
+	ShutdownTimeout time.Duration
+}
+
+// Config is what a worker is made of.
+type Config struct {
+	Options
+	Broker     broker.Broker
+	Results    result.Backend // nil: outcomes are not stored
+	Registry   *task.Registry
+	Middleware []task.Middleware // around every task, the first one outermost
+	Accept     codec.Set         // nil: JSON
+	Limits     wire.Limits
+	// Topology of a queue that is to be consumed; nil means broker.TaskQueue.
+	Topology func(queue string) broker.Topology
+	Logger   *slog.Logger // nil: slog.Default
+}
+
+// Times that nobody needed to choose yet.
+const (
+	killGrace   = 5 * time.Second  // for tasks to return after their context is cancelled
+	closeWait   = 5 * time.Second  // for the broker to take back what is left
+	reopenFirst = time.Second      // before a consumer that could not be opened is tried again
+	reopenMax   = 30 * time.Second // the doubling of that ends here
+	retryFirst  = 50 * time.Millisecond
+	retryMax    = 10 * time.Second // between attempts at a result store or broker that is away
+)
+
+func (c *Config) complete() error {
+	if c.Broker == nil || c.Registry == nil {
+		return errors.New("worker: Config needs a Broker and a Registry")
+	}
+	if c.Pool == "" {
+		c.Pool = pool.Goroutines
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = runtime.NumCPU()
+		if c.Pool == pool.Solo {
+			c.Concurrency = 1
+		}
+	}
+	if c.PrefetchMultiplier == 0 {
+		c.PrefetchMultiplier = 2
+	}
+	switch {
+	case c.Concurrency < 0:
+		return fmt.Errorf("worker: concurrency %d: at least one slot is needed", c.Concurrency)
+	case c.Pool == pool.Solo && c.Concurrency > 1:
+		return fmt.Errorf("worker: the solo pool has one slot, concurrency %d asks for more: use -P threads or -P goroutines", c.Concurrency)
+	case c.PrefetchMultiplier < 0:
+		return fmt.Errorf("worker: prefetch multiplier %d is negative", c.PrefetchMultiplier)
+	case c.TimeLimit < 0 || c.SoftTimeLimit < 0 || c.ShutdownTimeout < 0:
+		return errors.New("worker: a time limit is negative")
+	case c.TimeLimit > 0 && c.SoftTimeLimit > c.TimeLimit:
+		return fmt.Errorf("worker: the soft time limit %s is above the hard one, %s", c.SoftTimeLimit, c.TimeLimit)
+	case len(c.Queues) == 0:
+		return errors.New("worker: no queue to consume")
+	}
+	if c.MaxStuck == 0 {
+		c.MaxStuck = c.Concurrency
+	}
+	if c.Hostname == "" {
+		c.Hostname = NodeName("celery@%h")
+	}
+	if c.Accept == nil {
+		c.Accept = codec.NewSet(codec.JSON{})
+	}
+	if c.Topology == nil {
+		c.Topology = func(queue string) broker.Topology { return broker.TaskQueue(broker.Queue{Name: queue}) }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return nil
+}
+
+// NodeName expands a node name as Celery does: %h is the host's full name, %n its first part, %d the rest; a name without @ gets the
+// host behind it.
+func NodeName(name string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	short, domain, _ := strings.Cut(host, ".")
+	if !strings.Contains(name, "@") {
+		name += "@%h"
+	}
+	return strings.NewReplacer("%h", host, "%n", short, "%d", domain, "%%", "%").Replace(name)
+}

@@ -1,0 +1,155 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// finish makes a verdict true, in the order that loses nothing: follow-ups published and confirmed, outcome stored, delivery
+// settled. The caller has claimed the execution or is the only one who knows it.
+func (e *execution) finish(v verdict, result any) {
+	defer e.drop()
+	ctx := e.w.settling
+	if v.state == task.Retried {
+		v = e.publishRetry(ctx, v)
+	}
+	var meta task.Meta
+	if v.state != "" {
+		meta, v = e.meta(v, result)
+		if err := e.store(ctx, meta); err != nil {
+			v = verdict{disposition: broker.Requeue, err: err}
+		}
+	}
+	if e.spec == nil || !e.spec.AckEarly || e.started.IsZero() {
+		_ = e.w.settleDelivery(e.delivery, v.disposition) // counted there; the broker hands the message out again
+	}
+	e.report(ctx, v, result, meta.Traceback)
+}
+
+// publishRetry sends the task again. When that is impossible for good, the task has failed.
+func (e *execution) publishRetry(ctx context.Context, v verdict) verdict {
+	now := time.Now()
+	msg, err := wire.Retry(e.req, now.Add(v.retryIn), now)
+	if err == nil {
+		to := broker.Address{RoutingKey: e.req.Queue}
+		err = e.w.persist(ctx, "retry could not be published", e.req, func(ctx context.Context) error {
+			return e.w.publishLater(ctx, to, msg, v.retryIn)
+		})
+	}
+	if err == nil {
+		return v
+	}
+	if ctx.Err() != nil {
+		return verdict{disposition: broker.Requeue, err: err}
+	}
+	return failure(errors.Join(v.err, fmt.Errorf("retry could not be published: %w", err)), &e.spec.Settings)
+}
+
+// publishLater publishes now or, through the broker, after the delay.
+func (w *Worker) publishLater(ctx context.Context, to broker.Address, msg broker.Message, delay time.Duration) error {
+	if delay <= 0 {
+		return w.cfg.Broker.Publish(ctx, to, msg)
+	}
+	delayer, ok := w.cfg.Broker.(broker.Delayer)
+	if !ok {
+		return fmt.Errorf("worker: delay a message: the broker cannot: %w", broker.ErrInvalid)
+	}
+	return delayer.PublishDelayed(ctx, to, msg, delay)
+}
+
+// park puts a delivery that came before its time back into the broker until then, and settles it once that is confirmed.
+func (e *execution) park(ctx context.Context, wait time.Duration) {
+	e.claim()
+	msg := wire.Repark(e.delivery, time.Now())
+	err := e.w.persist(e.w.settling, "task could not be parked", e.req, func(ctx context.Context) error {
+		return e.w.publishLater(ctx, broker.Address{RoutingKey: e.req.Queue}, msg, wait)
+	})
+	v := verdict{disposition: broker.Ack}
+	if err != nil {
+		v.disposition = broker.Requeue
+	}
+	e.w.log.DebugContext(ctx, "task parked", "task", e.req.DisplayName(), "id", e.req.ID, "eta", e.req.ETA)
+	_ = e.w.settleDelivery(e.delivery, v.disposition)
+	e.drop()
+}
+
+// expire settles a request that came too late: REVOKED for its caller, as in Celery.
+func (e *execution) expire(ctx context.Context) {
+	if !e.claim() {
+		return
+	}
+	e.w.log.InfoContext(ctx, "task expired", "task", e.req.DisplayName(), "id", e.req.ID)
+	e.finish(verdict{state: task.Revoked, err: &revoked{"expired"}, disposition: broker.Ack}, nil)
+}
+
+// store keeps the outcome, for as long as it takes: a store that is away delays the acknowledgement and loses nothing.
+func (e *execution) store(ctx context.Context, meta task.Meta) error {
+	if e.w.cfg.Results == nil || e.req.IgnoreResult || e.spec != nil && e.spec.Call.IgnoreResult {
+		return nil
+	}
+	return e.w.persist(ctx, "outcome could not be stored", e.req, func(ctx context.Context) error {
+		return e.w.cfg.Results.Store(ctx, meta)
+	})
+}
+
+// persist tries again with growing pauses until it works, ctx is done, or the error is one that time does not mend.
+func (w *Worker) persist(ctx context.Context, complaint string, req *task.Request, try func(context.Context) error) error {
+	wait := retryFirst
+	for {
+		attempt, cancel := context.WithTimeout(ctx, 3*retryMax)
+		err := try(attempt)
+		cancel()
+		if err == nil || errors.Is(err, broker.ErrInvalid) || errors.Is(err, broker.ErrUnroutable) || errors.Is(err, broker.ErrClosed) {
+			return err
+		}
+		w.log.WarnContext(ctx, "settling was delayed", "reason", complaint, "task", req.Name, "id", req.ID, "error", err, "retry_in", wait.Seconds())
+		if !pause(ctx, wait) {
+			return fmt.Errorf("%s: %w", complaint, err)
+		}
+		wait = min(2*wait, retryMax)
+	}
+}
+
+// settleDelivery tells the broker. A stale delivery is no accident: the broker hands the message out again.
+func (w *Worker) settleDelivery(d *broker.Delivery, how broker.Disposition) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.settling), closeWait)
+	defer cancel()
+	err := d.Settle(ctx, how)
+	if err != nil {
+		w.counts.lost.Add(1)
+		w.log.WarnContext(ctx, "delivery was lost before it was settled and comes again", "queue", d.Queue, "id", d.CorrelationID, "error", err)
+		return err
+	}
+	w.counts.settled.Add(1)
+	return nil
+}
+
+// overtime is the failure of a task that outlasted its hard time limit.
+type overtime struct{ limit time.Duration }
+
+func (e *overtime) Error() string { return fmt.Sprintf("%s: %s", task.ErrTimeLimit, e.limit) }
+
+func (e *overtime) Unwrap() error { return task.ErrTimeLimit }
+
+// PythonException implements task.Raiser.
+func (e *overtime) PythonException() task.Exception {
+	return task.Exception{Type: "TimeLimitExceeded", Module: "billiard.exceptions", Message: []any{e.limit.Seconds()}}
+}
+
+// revoked is the outcome of a task that was not allowed to run.
+type revoked struct{ reason string }
+
+func (e *revoked) Error() string { return e.reason }
+
+func (e *revoked) Unwrap() error { return task.ErrRevoked }
+
+// PythonException implements task.Raiser.
+func (e *revoked) PythonException() task.Exception {
+	return task.Exception{Type: "TaskRevokedError", Module: "celery.exceptions", Message: []any{e.reason}}
+}

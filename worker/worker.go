@@ -1,0 +1,88 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed-399731e2/taskq/pool"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// Worker runs tasks. Make it with New, use it for one Run.
+type Worker struct {
+	cfg      Config
+	log      *slog.Logger
+	handlers map[*task.Spec]task.Handler
+
+	running running
+	counts  counts
+
+	terminate  context.Context // done: a cold shutdown was asked for
+	terminated context.CancelFunc
+	settling   context.Context // done: what is not settled now goes back to the broker
+	giveUp     context.CancelFunc
+
+	mu   sync.Mutex // guards pool against Stats
+	pool pool.Pool  // set by Run
+}
+
+// Stats is the state of a worker.
+type Stats struct {
+	Pool     pool.Stats
+	Received uint64 // deliveries taken from the broker
+	Settled  uint64
+	Lost     uint64 // deliveries that were gone when they were to be settled: the broker hands them out again
+	Running  int    // executions that are not settled yet
+}
+
+type counts struct{ received, settled, lost atomic.Uint64 }
+
+// ErrAbandoned is wrapped by Run's error when tasks still ran at the end of the shutdown; their deliveries went back to the broker.
+var ErrAbandoned = errors.New("tasks were abandoned")
+
+// New returns a worker; it starts with Run. It refuses a configuration that makes no sense.
+func New(cfg Config) (*Worker, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	w := &Worker{cfg: cfg, log: cfg.Logger, handlers: map[*task.Spec]task.Handler{}}
+	for _, spec := range cfg.Registry.All() {
+		if spec.Handler != nil {
+			w.handlers[spec] = task.Wrap(spec.Handler, cfg.Middleware)
+		}
+	}
+	w.terminate, w.terminated = context.WithCancel(context.Background()) // ended by Terminate alone
+	return w, nil
+}
+
+// Options returns the options with all defaults filled in.
+func (w *Worker) Options() Options { return w.cfg.Options }
+
+// Stats returns the state of the worker.
+func (w *Worker) Stats() Stats {
+	s := Stats{
+		Received: w.counts.received.Load(),
+		Settled:  w.counts.settled.Load(),
+		Lost:     w.counts.lost.Load(),
+		Running:  w.running.len(),
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pool != nil {
+		s.Pool = w.pool.Stats()
+	}
+	return s
+}
+
+// Resize changes the number of slots at run time.
+func (w *Worker) Resize(n int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pool == nil {
+		return errors.New("worker: resize: the worker does not run")
+	}
+	return w.pool.Resize(n)
+}
