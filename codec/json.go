@@ -1,14 +1,122 @@
 package codec
 
-import "encoding/json"
+import (
+	"fmt"
+	"reflect"
+	"unicode/utf8"
+)
 
-// JSON is Celery's default serialisation. The zero value is ready to use.
-type JSON struct{}
+// MaxDepth is how deep arrays and objects may be nested in JSON when nothing else is said.
+const MaxDepth = 128
 
-func (JSON) ContentType() string                { return "application/json" }
-func (JSON) ContentEncoding() string            { return "utf-8" }
-func (JSON) Marshal(v any) ([]byte, error)      { return json.Marshal(v) }
-func (JSON) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+// JSON is Celery's default serialisation: JSON as Python writes and reads it. The zero value is ready to use.
+//
+// Marshal and Unmarshal follow encoding/json (struct tags, Marshaler and Unmarshaler, TextMarshaler and TextUnmarshaler), except:
+//
+//   - kombu's tagged values {"__type__": T, "__value__": V} are read as what they stand for. Into any, a datetime becomes time.Time,
+//     bytes and base64 []byte, and date, time, decimal and uuid their text. Into a string goes the text, into an Unmarshaler the
+//     text as a JSON string. They are never written: a datetime goes out as ISO text, which all versions of Celery read.
+//   - time.Time is read from ISO 8601 with T or a space, with or without a zone (without: UTC), see ParseTime, and written by
+//     FormatTime.
+//   - NaN, Infinity and -Infinity stand for float64 values.
+//   - Integers are exact: into any they become int64, or *big.Int beyond; no float becomes an integer. A float64 without a fraction
+//     is written with ".0", so that it stays a float.
+//   - Of duplicate keys the last one counts, whole.
+//   - Invalid UTF-8 is refused when read and replaced by U+FFFD when written; characters such as < are not escaped.
+//   - []byte is written in base64, and read from base64 and from tagged bytes.
+//
+// Errors name the place and the reason: "json: visits[2].atime: got a number, want time.Time".
+type JSON struct {
+	// MaxDepth is how deep arrays and objects may be nested, read and written; 0 means the constant MaxDepth.
+	MaxDepth int
+}
+
+var _ Codec = JSON{}
+
+// ContentType implements Codec.
+func (JSON) ContentType() string { return "application/json" }
+
+// ContentEncoding implements Codec.
+func (JSON) ContentEncoding() string { return "utf-8" }
+
+// Marshal implements Codec.
+func (j JSON) Marshal(v any) ([]byte, error) {
+	e := encoder{maxDepth: j.depth()}
+	if err := e.any(v); err != nil {
+		return nil, err
+	}
+	return e.buf, nil
+}
+
+// Unmarshal implements Codec. After an error, *dst may be filled in part.
+func (j JSON) Unmarshal(data []byte, dst any) error {
+	d := decoder{scanner: scanner{data: data, maxDepth: j.depth()}}
+	if !utf8.Valid(data) {
+		return &jsonError{text: "invalid UTF-8"}
+	}
+	if err := d.target(dst); err != nil {
+		return err
+	}
+	if d.peek(); d.pos < len(data) {
+		return d.syntax("more data after the value")
+	}
+	return nil
+}
+
+func (j JSON) depth() int {
+	if j.MaxDepth > 0 {
+		return j.MaxDepth
+	}
+	return MaxDepth
+}
+
+// target decodes into what dst points to. The cases are the hot ones: messages are split, not decoded.
+func (d *decoder) target(dst any) (err error) {
+	switch dst := dst.(type) {
+	case *Raw:
+		*dst, err = d.skip()
+		return err
+	case *[]Raw:
+		*dst, err = d.split()
+		return err
+	case *map[string]Raw:
+		*dst, err = d.splitObject()
+		return err
+	}
+	v := reflect.ValueOf(dst)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return &jsonError{text: fmt.Sprintf("cannot decode into %T: not a pointer", dst)}
+	}
+	return d.value(v.Elem())
+}
+
+// split returns the elements of a list, nil for null.
+func (d *decoder) split() ([]Raw, error) {
+	if d.null() {
+		return nil, nil
+	}
+	parts := []Raw{}
+	err := d.list(func() error {
+		part, err := d.skip()
+		parts = append(parts, part)
+		return err
+	}, "a list")
+	return parts, err
+}
+
+// splitObject returns the members of an object, nil for null.
+func (d *decoder) splitObject() (map[string]Raw, error) {
+	if d.null() {
+		return nil, nil
+	}
+	parts := map[string]Raw{}
+	err := d.object(func(key string) error {
+		part, err := d.skip()
+		parts[key] = part
+		return err
+	}, "an object")
+	return parts, err
+}
 
 // MarshalJSON implements json.Marshaler.
 func (r Raw) MarshalJSON() ([]byte, error) {

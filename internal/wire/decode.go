@@ -2,6 +2,8 @@ package wire
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
@@ -11,11 +13,228 @@ import (
 // Limits bound what Decode takes. A field that is 0 has its default.
 type Limits struct {
 	BodyBytes int // of the body, also when it is unpacked; 64 MiB
-	Depth     int // of nested arrays and objects in JSON; codec.MaxDepth
+	Depth     int // of nested arrays and objects in JSON; as the codec says
 }
+
+const defaultBodyBytes = 64 << 20
 
 // Decode reads a task message of protocol 2, 1 or the hybrid form. The arguments stay encoded and alias the delivery's body. The
 // error is a *MalformedError.
+//
+// Times without a zone are UTC. A protocol 1 message without an id takes its correlation id.
 func Decode(d *broker.Delivery, accept codec.Set, limits Limits) (*task.Request, error) {
-	return nil, &MalformedError{Kind: Unknown, Err: errors.ErrUnsupported}
+	req := &task.Request{
+		GroupIndex: -1,
+		ReplyTo:    d.ReplyTo, CorrelationID: d.CorrelationID,
+		Queue: d.Queue, Exchange: d.Exchange, RoutingKey: d.RoutingKey,
+		Priority: d.Priority, Redelivered: d.Redelivered,
+	}
+	identify(req, d.Headers)
+	body, err := open(d, accept, limits)
+	if err == nil {
+		err = body.read(req, d)
+	}
+	if err != nil {
+		return nil, blame(err, req)
+	}
+	if req.RootID == "" {
+		req.RootID = req.ID
+	}
+	if req.CorrelationID == "" {
+		req.CorrelationID = req.ID
+	}
+	return req, nil
+}
+
+// blame makes err the *MalformedError of the request, as far as that is known. An err of another type is about a field.
+func blame(err error, req *task.Request) error {
+	bad, ok := errors.AsType[*MalformedError](err)
+	if !ok {
+		bad = &MalformedError{Kind: Invalid, Err: err}
+	}
+	bad.ID, bad.Task = req.ID, req.Name
+	bad.ReplyTo, bad.CorrelationID = req.ReplyTo, req.CorrelationID
+	bad.RootID, bad.ParentID, bad.GroupID = req.RootID, req.ParentID, req.Group
+	if bad.CorrelationID == "" {
+		bad.CorrelationID = req.ID
+	}
+	return bad
+}
+
+// payload is a body and the codec that reads it.
+type payload struct {
+	codec codec.Codec
+	bytes []byte
+}
+
+// open finds the codec and unpacks the body.
+func open(d *broker.Delivery, accept codec.Set, limits Limits) (payload, error) {
+	limit := limits.BodyBytes
+	if limit <= 0 {
+		limit = defaultBodyBytes
+	}
+	c, err := accept.ForContentType(d.ContentType)
+	if err != nil {
+		return payload{}, &MalformedError{Kind: Refused, Err: err}
+	}
+	if len(d.Body) > limit {
+		return payload{}, tooLarge(limit)
+	}
+	body, err := unpack(d.Headers["compression"], d.Body, limit)
+	if err != nil {
+		return payload{}, err
+	}
+	if j, ok := c.(codec.JSON); ok && limits.Depth > 0 {
+		j.MaxDepth = limits.Depth
+		c = j
+	}
+	return payload{codec: c, bytes: body}, nil
+}
+
+func tooLarge(limit int) error {
+	return &MalformedError{Kind: TooLarge, Err: fmt.Errorf("the body is larger than %d bytes", limit)}
+}
+
+// read fills the request. Which protocol it is shows in the headers, then in the body (celery/worker/strategy.py).
+func (p payload) read(req *task.Request, d *broker.Delivery) error {
+	req.Codec = p.codec
+	req.Headers = customHeaders(d.Headers)
+	if _, ok := d.Headers["task"]; !ok {
+		return p.readObject(req, d)
+	}
+	var parts []codec.Raw
+	if err := p.codec.Unmarshal(p.bytes, &parts); err != nil {
+		return p.readObject(req, d)
+	}
+	if len(parts) != 3 {
+		return fmt.Errorf("the body has %d elements, want [args, kwargs, embed]", len(parts))
+	}
+	req.Protocol = 2
+	if err := (&reader{table: d.Headers}).read(req); err != nil {
+		return err
+	}
+	if err := p.readCall(req, parts[0], parts[1]); err != nil {
+		return err
+	}
+	var embed map[string]codec.Raw
+	if err := p.codec.Unmarshal(parts[2], &embed); err != nil {
+		return fmt.Errorf("embed: %w", err)
+	}
+	return p.readEmbed(req, embed)
+}
+
+// readObject reads a body of protocol 1: an object with everything in it. In the hybrid form, headers are laid over it.
+func (p payload) readObject(req *task.Request, d *broker.Delivery) error {
+	var members map[string]codec.Raw
+	if err := p.codec.Unmarshal(p.bytes, &members); err != nil {
+		return p.noObject(d, err)
+	}
+	_, hybrid := d.Headers["task"]
+	switch {
+	case hybrid && members["args"] == nil:
+		return errors.New("the body is not [args, kwargs, embed]")
+	case !hybrid && members["task"] == nil:
+		return &MalformedError{Kind: Unknown, Err: errors.New("no task header, and no task in the body")}
+	}
+	table, err := p.table(members)
+	if err != nil {
+		return err
+	}
+	maps.Copy(table, d.Headers)
+	if table["id"] == nil && d.CorrelationID != "" {
+		table["id"] = d.CorrelationID
+	}
+	identify(req, table)
+	req.Protocol = 1
+	if err := (&reader{table: table}).read(req); err != nil {
+		return err
+	}
+	if err := p.readCall(req, members["args"], members["kwargs"]); err != nil {
+		return err
+	}
+	return p.readEmbed(req, members)
+}
+
+// noObject tells a body that cannot be decoded from one that is something else.
+func (p payload) noObject(d *broker.Delivery, err error) error {
+	var value codec.Raw
+	if broken := p.codec.Unmarshal(p.bytes, &value); broken != nil {
+		return &MalformedError{Kind: Undecodable, Err: broken}
+	}
+	if _, ok := d.Headers["task"]; ok {
+		return fmt.Errorf("the body is not [args, kwargs, embed]: %w", err)
+	}
+	return &MalformedError{Kind: Unknown, Err: fmt.Errorf("no task header, and the body is no object: %w", err)}
+}
+
+// table decodes the members of a protocol 1 body that are headers in protocol 2.
+func (p payload) table(members map[string]codec.Raw) (broker.Table, error) {
+	table := make(broker.Table, len(members))
+	for name, raw := range members {
+		if !known(name) && name != "taskset" {
+			continue
+		}
+		var v any
+		if err := p.codec.Unmarshal(raw, &v); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		table[name] = v
+	}
+	if set, ok := table["taskset"]; ok { // the name of groups before Celery 3
+		table["group"] = set
+	}
+	return table, nil
+}
+
+// readCall splits the arguments; nil ones are missing, which protocol 1 allows.
+func (p payload) readCall(req *task.Request, args, kwargs codec.Raw) error {
+	if args != nil {
+		if err := p.codec.Unmarshal(args, &req.Args); err != nil || req.Args == nil {
+			return &task.ArgumentError{Text: "argument after * must be a list: " + shape(err)}
+		}
+	}
+	if kwargs != nil {
+		if err := p.codec.Unmarshal(kwargs, &req.Kwargs); err != nil || req.Kwargs == nil {
+			return fmt.Errorf("task keyword arguments must be a mapping: %s", shape(err))
+		}
+	}
+	return nil
+}
+
+func shape(err error) string {
+	if err == nil {
+		return "got null"
+	}
+	return err.Error()
+}
+
+func (p payload) readEmbed(req *task.Request, members map[string]codec.Raw) error {
+	for _, part := range []struct {
+		name string
+		dst  *codec.Raw
+	}{
+		{"callbacks", &req.Embed.Callbacks},
+		{"errbacks", &req.Embed.Errbacks},
+		{"chain", &req.Embed.Chain},
+		{"chord", &req.Embed.Chord},
+	} {
+		raw := members[part.name]
+		null, err := p.null(raw)
+		if err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+		if !null {
+			*part.dst = raw
+		}
+	}
+	return nil
+}
+
+func (p payload) null(raw codec.Raw) (bool, error) {
+	if _, ok := p.codec.(codec.JSON); ok || raw == nil {
+		return raw == nil || string(raw) == "null", nil
+	}
+	var v any
+	err := p.codec.Unmarshal(raw, &v)
+	return v == nil, err
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -26,19 +27,136 @@ type Outgoing struct {
 	Codec      codec.Codec // nil means JSON
 }
 
-// Encode writes the call as a message of protocol 2.
+// Encode writes the call as a message of protocol 2, as Celery 5.6 does. The error names what cannot be sent.
 func Encode(o Outgoing) (broker.Message, error) {
-	return broker.Message{}, errors.ErrUnsupported
+	msg, err := encode(o)
+	if err != nil {
+		return broker.Message{}, fmt.Errorf("wire: encode %s: %w", o.Task, err)
+	}
+	return msg, nil
 }
 
-// Retry writes the message that runs the request again at eta: the same id, arguments and followers, one retry more. A request of
-// protocol 1 goes out as protocol 2.
-func Retry(req *task.Request, eta, now time.Time) (broker.Message, error) {
-	return broker.Message{}, errors.ErrUnsupported
+func encode(o Outgoing) (broker.Message, error) {
+	switch {
+	case o.Task == "":
+		return broker.Message{}, errors.New("the call names no task")
+	case o.ID == "":
+		return broker.Message{}, errors.New("the call has no id")
+	}
+	if err := o.Validate(); err != nil {
+		return broker.Message{}, err
+	}
+	c := o.Codec
+	if c == nil {
+		c = codec.JSON{}
+	}
+	req := o.request(c)
+	var err error
+	if req.ArgsRepr, req.KwargsRepr, err = reprs(c, o.Args, o.Kwargs); err != nil {
+		return broker.Message{}, err
+	}
+	args, kwargs := o.Args, o.Kwargs
+	if args == nil {
+		args = []any{}
+	}
+	if kwargs == nil {
+		kwargs = map[string]any{}
+	}
+	msg, err := message(req, args, kwargs, o.Now)
+	msg.Transient = o.Transient
+	return msg, err
 }
 
-// Repark returns the delivered message again, without the headers that a dead-letter exchange added and with what is left of its
-// time to live.
-func Repark(d *broker.Delivery, now time.Time) broker.Message {
-	return d.Message
+// request is the call as its receiver will see it, without the arguments.
+func (o *Outgoing) request(c codec.Codec) *task.Request {
+	req := &task.Request{
+		ID: o.ID, Name: o.Task, RootID: o.RootID, ParentID: o.ParentID, Group: o.Group, GroupIndex: o.GroupIndex,
+		Arguments: task.Arguments{Codec: c},
+		Retries:   o.Retries, ETA: o.ETA, Expires: o.Expires,
+		TimeLimit: o.TimeLimit, SoftTimeLimit: o.SoftTimeLimit, IgnoreResult: o.IgnoreResult,
+		ReplyTo: o.ReplyTo, CorrelationID: o.ID, Shadow: o.Shadow, Origin: o.Origin,
+		Headers: o.Headers, Embed: o.Embed, Priority: o.Priority,
+	}
+	if req.RootID == "" {
+		req.RootID = o.ID
+	}
+	if req.Group == "" {
+		req.GroupIndex = -1
+	}
+	if req.ETA.IsZero() && o.Countdown > 0 {
+		req.ETA = o.Now.Add(o.Countdown)
+	}
+	if req.Expires.IsZero() && o.ExpiresIn > 0 {
+		req.Expires = o.Now.Add(o.ExpiresIn)
+	}
+	return req
+}
+
+// message writes a request in protocol 2.
+func message(req *task.Request, args, kwargs any, now time.Time) (broker.Message, error) {
+	headers, err := headers(req)
+	if err != nil {
+		return broker.Message{}, err
+	}
+	body, err := req.Codec.Marshal([]any{args, kwargs, map[string]any{
+		"callbacks": part(req.Embed.Callbacks), "errbacks": part(req.Embed.Errbacks),
+		"chain": part(req.Embed.Chain), "chord": part(req.Embed.Chord),
+	}})
+	if err != nil {
+		return broker.Message{}, err
+	}
+	return broker.Message{
+		ContentType:     req.Codec.ContentType(),
+		ContentEncoding: req.Codec.ContentEncoding(),
+		Headers:         headers,
+		Priority:        req.Priority,
+		CorrelationID:   req.CorrelationID,
+		ReplyTo:         req.ReplyTo,
+		Expiration:      expiration(req.Expires, now),
+		Body:            body,
+	}, nil
+}
+
+func part(raw codec.Raw) any {
+	if raw == nil {
+		return nil
+	}
+	return raw
+}
+
+// expiration is how long the message may wait. Celery sends "0" for one that is late already; the next best thing is the shortest
+// time that a message can carry.
+func expiration(expires, now time.Time) time.Duration {
+	if expires.IsZero() {
+		return 0
+	}
+	return max(expires.Sub(now), time.Millisecond)
+}
+
+// reprs prints the arguments for people. Encoded ones are decoded for that.
+func reprs(c codec.Codec, args []any, kwargs map[string]any) (string, string, error) {
+	shown := args
+	for i, a := range args {
+		raw, ok := a.(codec.Raw)
+		if !ok {
+			continue
+		}
+		if &shown[0] == &args[0] {
+			shown = append([]any(nil), args...)
+		}
+		if err := c.Unmarshal(raw, &shown[i]); err != nil {
+			return "", "", fmt.Errorf("args[%d]: %w", i, err)
+		}
+	}
+	named := make(map[string]any, len(kwargs))
+	for k, v := range kwargs {
+		if raw, ok := v.(codec.Raw); ok {
+			v = nil
+			if err := c.Unmarshal(raw, &v); err != nil {
+				return "", "", fmt.Errorf("kwargs[%q]: %w", k, err)
+			}
+		}
+		named[k] = v
+	}
+	return task.ReprArgs(shown), task.ReprKwargs(named), nil
 }

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -57,7 +59,9 @@ func (e *MalformedError) Error() string {
 	case Undecodable, TooLarge:
 		return fmt.Sprintf("Can't decode message body: %v", e.Err)
 	case Refused:
-		return e.Err.Error()
+		text := strings.TrimPrefix(e.Err.Error(), "codec: ")
+		return strings.ToUpper(text[:1]) + text[1:]
+	case Invalid:
 	}
 	return fmt.Sprintf("Received invalid task message: %v", e.Err)
 }
@@ -67,6 +71,9 @@ func (e *MalformedError) Unwrap() error { return e.Err }
 
 // PythonException implements task.Raiser with the exceptions that kombu and Celery use.
 func (e *MalformedError) PythonException() task.Exception {
+	if raiser, ok := errors.AsType[task.Raiser](e.Err); ok {
+		return raiser.PythonException()
+	}
 	x := task.Exception{Type: "InvalidTaskError", Module: "celery.exceptions", Message: []any{e.Error()}}
 	switch e.Kind {
 	case Undecodable, TooLarge:

@@ -1,0 +1,122 @@
+package codec
+
+import (
+	"encoding"
+	"encoding/json"
+	"math/big"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// special decodes into the types that have a way of their own.
+func (d *decoder) special(v reflect.Value) (done bool, err error) {
+	switch dst := v.Addr().Interface().(type) {
+	case *Raw:
+		*dst, err = d.skip()
+	case *time.Time:
+		err = d.timeValue(dst)
+	case *big.Int:
+		err = d.bigValue(dst)
+	case *json.Number:
+		err = d.numberValue(dst)
+	case json.Unmarshaler:
+		err = d.unmarshaler(v, dst)
+	case encoding.TextUnmarshaler:
+		err = d.textUnmarshaler(v, dst)
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+func (d *decoder) timeValue(dst *time.Time) error {
+	if d.null() {
+		return nil
+	}
+	text, err := d.textFor(reflect.TypeFor[time.Time](), "datetime", "date")
+	if err != nil {
+		return err
+	}
+	t, err := ParseTime(text)
+	if err != nil {
+		return &jsonError{err: err}
+	}
+	*dst = t
+	return nil
+}
+
+func (d *decoder) bigValue(dst *big.Int) error {
+	token, err := d.skip()
+	if err != nil || token[0] == 'n' {
+		return err
+	}
+	if strings.Trim(string(token), "-0123456789") != "" {
+		return mismatch(describe(token), reflect.TypeFor[big.Int]())
+	}
+	n, err := d.bigInt(token)
+	if err == nil {
+		dst.Set(n)
+	}
+	return err
+}
+
+func (d *decoder) numberValue(dst *json.Number) error {
+	text := ""
+	if c := d.peek(); c == '"' || c == '{' {
+		var err error
+		if text, err = d.textFor(reflect.TypeFor[json.Number](), "decimal"); err != nil {
+			return err
+		}
+	} else {
+		token, err := d.skip()
+		if err != nil || token[0] == 'n' {
+			return err
+		}
+		if kind := describe(token); kind == "a bool" || kind == "a list" || kind == string(token) {
+			return mismatch(kind, reflect.TypeFor[json.Number]())
+		}
+		text = string(token)
+	}
+	n, err := numberText(text)
+	if err == nil {
+		*dst = n
+	}
+	return err
+}
+
+func (d *decoder) unmarshaler(v reflect.Value, dst json.Unmarshaler) error {
+	text, ok, err := d.known()
+	token := Raw(nil)
+	switch {
+	case err != nil:
+		return err
+	case ok:
+		token = appendString(nil, text)
+	default:
+		if token, err = d.skip(); err != nil {
+			return err
+		}
+	}
+	if err := dst.UnmarshalJSON(token); err != nil {
+		return &jsonError{text: v.Type().String() + ": ", err: err}
+	}
+	return nil
+}
+
+func (d *decoder) textUnmarshaler(v reflect.Value, dst encoding.TextUnmarshaler) error {
+	if d.null() {
+		if v.Kind() == reflect.Interface || v.Kind() == reflect.Map || v.Kind() == reflect.Slice {
+			v.SetZero()
+		}
+		return nil
+	}
+	text, err := d.textFor(v.Type(), "datetime", "date", "time", "decimal", "uuid", "bytes")
+	if err != nil {
+		return err
+	}
+	if err := dst.UnmarshalText([]byte(text)); err != nil {
+		return &jsonError{text: v.Type().String() + ": ", err: err}
+	}
+	return nil
+}

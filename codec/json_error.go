@@ -1,0 +1,53 @@
+package codec
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// jsonError is a value that cannot be read or written, and where it is.
+type jsonError struct {
+	path string // "visits[2].atime"; "" is the top
+	text string
+	err  error // what a type's own method returned; nil when text says it all
+}
+
+// Error implements error.
+func (e *jsonError) Error() string {
+	var b strings.Builder
+	b.WriteString("json: ")
+	if e.path != "" {
+		b.WriteString(e.path)
+		b.WriteString(": ")
+	}
+	b.WriteString(e.text)
+	if e.err != nil {
+		b.WriteString(e.err.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns what a type's own method returned.
+func (e *jsonError) Unwrap() error { return e.err }
+
+// inMember and inElement add the place to an error on its way up.
+func inMember(err error, key string) error { return inPlace(err, clip(key)) }
+
+func inElement(err error, i int) error { return inPlace(err, "["+strconv.Itoa(i)+"]") }
+
+func inPlace(err error, segment string) error {
+	e, ok := errors.AsType[*jsonError](err)
+	if !ok {
+		return err
+	}
+	switch {
+	case e.path == "":
+		e.path = segment
+	case e.path[0] == '[':
+		e.path = segment + e.path
+	default:
+		e.path = segment + "." + e.path
+	}
+	return err
+}

@@ -1,0 +1,79 @@
+package wire
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// Retry writes the message that runs the request again at eta: the same id, arguments and followers, one retry more. A zero eta means
+// at once. A request of protocol 1 goes out as protocol 2.
+func Retry(req *task.Request, eta, now time.Time) (broker.Message, error) {
+	next := *req
+	next.Retries++
+	next.ETA = eta
+	if next.ParentID == "" { // as Celery: a retry counts as sent by the task itself
+		next.ParentID = req.ID
+	}
+	if next.RootID == "" {
+		next.RootID = req.ID
+	}
+	if next.Codec == nil {
+		next.Codec = codec.JSON{}
+	}
+	next.Headers = living(req.Headers)
+	args := make([]any, len(req.Args))
+	for i, raw := range req.Args {
+		args[i] = raw
+	}
+	kwargs := make(map[string]any, len(req.Kwargs))
+	for k, raw := range req.Kwargs {
+		kwargs[k] = raw
+	}
+	var err error
+	if req.ArgsRepr == "" && req.KwargsRepr == "" {
+		next.ArgsRepr, next.KwargsRepr, err = reprs(next.Codec, args, kwargs)
+	}
+	var msg broker.Message
+	if err == nil {
+		msg, err = message(&next, args, kwargs, now)
+	}
+	if err != nil {
+		return broker.Message{}, fmt.Errorf("wire: retry %s[%s]: %w", req.Name, req.ID, err)
+	}
+	return msg, nil
+}
+
+// Repark returns the delivered message again, to wait elsewhere: the same body, the same headers without those of a dead-letter
+// exchange, and what is left of its time to live.
+func Repark(d *broker.Delivery, now time.Time) broker.Message {
+	msg := d.Message
+	msg.Headers = living(d.Headers)
+	if s, ok := d.Headers["expires"].(string); ok {
+		if expires, err := codec.ParseTime(s); err == nil {
+			msg.Expiration = expiration(expires, now)
+		}
+	}
+	return msg
+}
+
+// living returns the headers that are the message's own, in types that can be sent.
+func living(headers map[string]any) map[string]any {
+	if headers == nil {
+		return nil
+	}
+	own := make(map[string]any, len(headers))
+	for k, v := range headers {
+		if deadLettered(k) {
+			continue
+		}
+		if p, err := portable(v); err == nil {
+			v = p
+		}
+		own[k] = v
+	}
+	return own
+}
