@@ -18,35 +18,17 @@ var (
 	ErrConcurrentUse = errors.New("in use by this job already: a slot's value serves one call at a time")
 )
 
-// OwnershipError says that a slot's value was used by somebody else than the job it was lent to. errors.Is finds ErrForeignSlot.
-type OwnershipError struct {
-	Resource  string // name of the resource
-	Slot      int    // the slot that opened the value and owns it
-	OpenedFor uint64 // the job of that slot for which it was opened; 0 for none: when the slot started
-	LentTo    uint64 // the job of that slot which may use it (or could, when it is over); 0 for none
-	UserSlot  int    // the slot of the caller; 0 outside of a pool
-	UserJob   uint64 // the job of the caller; 0 outside of a job
-	Problem   string // what is wrong, in words
-}
-
-// Error implements error.
-func (e *OwnershipError) Error() string {
-	return fmt.Sprintf("pool: resource %q of slot %d: %s", e.Resource, e.Slot, e.Problem)
-}
-
-// Is makes errors.Is(err, ErrForeignSlot) true.
-func (e *OwnershipError) Is(target error) bool { return target == ErrForeignSlot }
-
-// LeftError is returned by Stop when jobs are left.
+// LeftError is returned by Stop when something is left.
 type LeftError struct {
 	Running int   // jobs whose context Stop has cancelled and which have not returned yet
+	Closing int   // slots without a job that have not closed their resources yet
 	Stuck   int   // jobs that were given up before (Slot.Abandon) and have not returned either
 	Cause   error // why Stop waited no longer; nil when only stuck jobs are left
 }
 
 // Error implements error.
 func (e *LeftError) Error() string {
-	text := fmt.Sprintf("pool: stop: %d running and %d stuck jobs are left", e.Running, e.Stuck)
+	text := fmt.Sprintf("pool: stopped with %d running jobs, %d stuck jobs and %d closing slots left", e.Running, e.Stuck, e.Closing)
 	if e.Cause == nil {
 		return text
 	}
