@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -145,6 +146,17 @@ func (p *PostgreSQL) URL() string {
 		Path: "/postgres", RawQuery: "sslmode=disable",
 	}
 	return u.String()
+}
+
+// Version is the server's version, such as "15.19".
+func (p *PostgreSQL) Version(ctx context.Context) (string, error) {
+	conn, err := pgx.Connect(ctx, p.URL())
+	if err != nil {
+		return "", fmt.Errorf("instance: connect: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	version, _, _ := strings.Cut(conn.PgConn().ParameterStatus("server_version"), " ")
+	return version, nil
 }
 
 // TerminateBackends ends every client's connection with pg_terminate_backend and returns how many there were.

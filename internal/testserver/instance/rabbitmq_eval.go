@@ -8,6 +8,12 @@ import (
 	"strings"
 )
 
+// Version is the server's version, such as "3.10.8".
+func (r *RabbitMQ) Version(ctx context.Context) (string, error) {
+	quoted, err := r.Eval(ctx, "rabbit_misc:version()")
+	return strings.Trim(quoted, `"`), err
+}
+
 // Eval runs an Erlang expression on the node and returns its value as Erlang prints it. It takes milliseconds, where
 // rabbitmqctl, which starts an Erlang system of its own, takes a second or two.
 func (r *RabbitMQ) Eval(ctx context.Context, expression string) (string, error) {

@@ -1,0 +1,22 @@
+package instance
+
+import (
+	"context"
+	"errors"
+)
+
+// Missing returns what is not installed of all that instances and Python programs need; python as for FindPython.
+func Missing(ctx context.Context, python string) []*MissingError {
+	var missing []*MissingError
+	note := func(err error) {
+		if m, ok := errors.AsType[*MissingError](err); ok {
+			missing = append(missing, m)
+		}
+	}
+	note(new(RabbitMQ).find())
+	_, err := postgresBin()
+	note(err)
+	_, err = FindPython(ctx, python)
+	note(err)
+	return missing
+}
