@@ -8,27 +8,52 @@ const masked = "**"
 // amqp://user:**@host. It also works on texts that are not valid URLs, on parameters named like passwords, and on the
 // "password=x" of a PostgreSQL connection string.
 func MaskURL(text string) string {
-	parts := strings.Split(text, "://")
-	for i := 1; i < len(parts); i++ {
-		parts[i] = maskUserinfo(parts[i], i < len(parts)-1)
+	var b strings.Builder
+	for rest := text; rest != ""; {
+		start := strings.Index(rest, "://")
+		if start < 0 {
+			b.WriteString(rest)
+			break
+		}
+		start += len("://")
+		end := nextURL(rest, start)
+		if continues(rest[start:end]) && strings.Contains(rest[end:], "@") {
+			end = len(rest) // the password holds what looks like the next URL
+		}
+		b.WriteString(rest[:start] + maskUserinfo(rest[start:end]))
+		rest = rest[end:]
 	}
-	return maskParameters(strings.Join(parts, "://"))
+	return maskParameters(b.String())
 }
 
-// maskUserinfo hides what is between the first colon and the last @. A part without an @ that another :// follows can be a piece of
-// a password, unless it is a whole URL of a list.
-func maskUserinfo(part string, more bool) string {
-	user, _, found := strings.Cut(part, ":")
-	if !found {
-		return part
+// nextURL is where the next URL of a list starts: at a semicolon, a scheme and ://.
+func nextURL(text string, from int) int {
+	for i := from; i < len(text); i++ {
+		if text[i] != ';' {
+			continue
+		}
+		scheme, _, found := strings.Cut(text[i+1:], "://")
+		if found && scheme != "" && strings.Trim(strings.ToLower(scheme), "abcdefghijklmnopqrstuvwxyz0123456789+") == "" {
+			return i
+		}
 	}
-	if at := strings.LastIndexByte(part, '@'); at > len(user) {
-		return user + ":" + masked + part[at:]
+	return len(text)
+}
+
+// continues reports whether a URL behind its scheme breaks off within its password: no @, and what follows the colon is no port.
+func continues(url string) bool {
+	_, rest, found := strings.Cut(url, ":")
+	port, _, _ := strings.Cut(rest, "/")
+	return found && !strings.Contains(url, "@") && strings.Trim(port, "0123456789") != ""
+}
+
+// maskUserinfo hides what is between the first colon and the last @.
+func maskUserinfo(url string) string {
+	user, _, _ := strings.Cut(url, ":")
+	if at := strings.LastIndexByte(url, '@'); at > len(user) {
+		return user + ":" + masked + url[at:]
 	}
-	if more && !strings.Contains(part, ";") {
-		return user + ":" + masked
-	}
-	return part
+	return url
 }
 
 func maskParameters(text string) string {

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/seed-399731e2/taskq"
+	"github.com/seed-399731e2/taskq/cli/config"
+	"github.com/seed-399731e2/taskq/pool"
+	"github.com/seed-399731e2/taskq/worker"
+)
+
+// banner writes to stdout what a worker is about to do, in the layout of Celery's.
+func (s *Session) banner(app *taskq.App, opts worker.Options) error {
+	if s.quiet {
+		return nil
+	}
+	cfg := app.Config()
+	name := opts.Hostname
+	if name == "" {
+		name = worker.NodeName("celery@%h")
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, " \n -------------- %s %s (%s)\n--- ***** ----- \n", name, version().short(), s.program.name)
+	fmt.Fprintf(&b, "-- ******* ---- %s-%s-%s %s\n", runtime.GOOS, runtime.GOARCH, runtime.Version(), time.Now().Format(time.DateTime))
+	b.WriteString("- *** --- * --- \n- ** ---------- [config]\n")
+	for _, line := range [][2]string{
+		{"- ** ---------- .> app:         ", s.program.name},
+		{"- ** ---------- .> transport:   ", config.MaskURL(cfg.BrokerURL)},
+		{"- ** ---------- .> results:     ", config.MaskURL(cfg.ResultBackend)},
+		{"- *** --- * --- .> concurrency: ", fmt.Sprintf("%d (%s)", slots(opts), opts.Pool)},
+		{"-- ******* ---- .> task events: ", "OFF"},
+	} {
+		b.WriteString(line[0] + line[1] + "\n")
+	}
+	b.WriteString("--- ***** ----- \n -------------- [queues]\n")
+	for _, queue := range opts.Queues {
+		fmt.Fprintf(&b, "                .> %-16s exchange=%s(direct) key=%s\n", queue, queue, queue)
+	}
+	b.WriteString("                \n")
+	if s.Log.Enabled(nil, slog.LevelInfo) { //nolint:staticcheck // these handlers do not look at the context
+		b.WriteString("\n[tasks]\n")
+		for _, spec := range app.Registry().All() {
+			if spec.Handler != nil {
+				fmt.Fprintf(&b, "  . %s\n", spec.Name)
+			}
+		}
+	}
+	b.WriteString("\n")
+	_, err := s.Out.Write([]byte(b.String()))
+	return err
+}
+
+// slots is how many tasks run at once.
+func slots(opts worker.Options) int {
+	switch {
+	case opts.Concurrency > 0:
+		return opts.Concurrency
+	case opts.Pool == pool.Solo:
+		return 1
+	}
+	return runtime.NumCPU()
+}

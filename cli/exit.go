@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/cli/config"
+	"github.com/seed-399731e2/taskq/task"
+	"github.com/seed-399731e2/taskq/worker"
+)
+
+// Exit statuses, those of sysexits.h and timeout(1) where they have one.
+const (
+	Failure       = 1   // the task failed, the worker was shut down cold
+	Usage         = 64  // wrong flags or arguments
+	Unavailable   = 69  // the broker or the result store cannot be reached
+	CannotCreate  = 73  // a file cannot be created
+	Misconfigured = 78  // a setting cannot be used
+	TimedOut      = 124 // --timeout is over
+	Interrupted   = 130
+)
+
+// exitError is an error with its exit status.
+type exitError struct {
+	code int
+	err  error
+}
+
+// Exit gives err an exit status. Main prints the error's text, unless it is empty.
+func Exit(code int, err error) error { return &exitError{code, err} }
+
+// Error returns the cause's text.
+func (e *exitError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *exitError) Unwrap() error { return e.err }
+
+// ExitCode returns the exit status for an error of a command: 0 for nil, and 1 for errors that have none of their own.
+func ExitCode(err error) int {
+	if err == nil {
+		return 0
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	if e, ok := errors.AsType[*config.Error](err); ok {
+		if e.Origin.From == config.FromFlag {
+			return Usage
+		}
+		return Misconfigured
+	}
+	_, clash := errors.AsType[*broker.DeclareError](err)
+	switch {
+	case clash, errors.Is(err, broker.ErrAccess), errors.Is(err, task.ErrNoResults):
+		return Misconfigured
+	case errors.Is(err, broker.ErrUnavailable):
+		return Unavailable
+	case errors.Is(err, broker.ErrInvalid):
+		return Usage
+	case errors.Is(err, fs.ErrPermission):
+		return CannotCreate
+	}
+	return Failure
+}
+
+// explain turns an error into one sentence for the user, with the remedy and without secrets.
+func (p *program) explain(s *Session, err error) error {
+	if err == nil {
+		return nil
+	}
+	text := p.sentence(s, err)
+	if s != nil {
+		text = s.Config.Scrub(text)
+	}
+	return Exit(ExitCode(err), &told{text: maskURLs(text), err: err})
+}
+
+// told is an error in the words for the user.
+type told struct {
+	text string
+	err  error
+}
+
+func (e *told) Error() string { return e.text }
+
+func (e *told) Unwrap() error { return e.err }
+
+func (p *program) sentence(s *Session, err error) string {
+	text := err.Error()
+	if s == nil || s.app == nil {
+		return text
+	}
+	where := s.brokerText()
+	switch {
+	case errors.Is(err, broker.ErrAccess):
+		return fmt.Sprintf("the broker at %s refuses: %s; check user, password and virtual host of its URL", where, cause(text))
+	case errors.Is(err, broker.ErrUnavailable):
+		return fmt.Sprintf("the broker at %s cannot be reached: %s; start it, or name another one with --broker or TASKQ_BROKER_URL",
+			where, cause(text))
+	case errors.Is(err, worker.ErrAbandoned), errors.Is(err, context.Canceled):
+		return strings.TrimPrefix(text, "worker: ")
+	case errors.Is(err, task.ErrNoResults):
+		return "no result store is configured (result_backend is disabled); name one with --result-backend or TASKQ_RESULT_BACKEND"
+	}
+	return text
+}
+
+// brokerText is the broker's URL for people, and where it is configured.
+func (s *Session) brokerText() string {
+	text := config.MaskURL(s.app.Config().BrokerURL)
+	if origin := s.Config.Origin("broker_url"); origin.From != config.FromDefault {
+		text += " (" + origin.String() + ")"
+	}
+	return text
+}
+
+// cause is an error's text without the names of the packages in front and the sentinels behind.
+func cause(text string) string {
+	for _, prefix := range []string{"taskq: ", "worker: ", "amqp: ", "sqlite: "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return text
+}
+
+// maskURLs hides passwords in URLs that are part of a text.
+func maskURLs(text string) string {
+	words := strings.Split(text, " ")
+	for i, word := range words {
+		if strings.Contains(word, "://") {
+			words[i] = config.MaskURL(word)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// plainPath leaves the name of the system call out of an error about a file.
+func plainPath(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("%s: %w", path.Path, path.Err)
+	}
+	return err
+}

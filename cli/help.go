@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+const helpWidth = 110
+
+// help writes a command's help. It stands in for cobra's templates, whose engine would double the size of the program.
+func help(cmd *cobra.Command, _ []string) {
+	w := cmd.OutOrStdout()
+	fmt.Fprintf(w, "%s\n", strings.TrimSpace(cmd.Long))
+	fmt.Fprintf(w, "\nUsage:\n  %s\n", usageLine(cmd))
+	if len(cmd.Aliases) > 0 {
+		fmt.Fprintf(w, "\nAliases:\n  %s\n", strings.Join(append([]string{cmd.Name()}, cmd.Aliases...), ", "))
+	}
+	if cmd.Example != "" {
+		fmt.Fprintf(w, "\nExamples:\n%s\n", strings.TrimRight(cmd.Example, "\n"))
+	}
+	helpCommands(w, cmd)
+	helpFlags(w, "Flags", cmd.LocalNonPersistentFlags())
+	own := pflag.NewFlagSet("", pflag.ContinueOnError)
+	own.AddFlagSet(cmd.PersistentFlags())
+	title := "Global flags"
+	if cmd.HasParent() {
+		title = "Flags here and below"
+	}
+	helpFlags(w, title, own)
+	if cmd.HasParent() {
+		helpFlags(w, "Global flags", cmd.InheritedFlags())
+	} else {
+		fmt.Fprintf(w, "\nSettings: a flag wins over the environment, that over the file, that over the default; `%s config --show-origin` tells.\n",
+			cmd.Name())
+	}
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(w, "\n`%s COMMAND --help` tells more about a command.\n", cmd.CommandPath())
+	}
+}
+
+func usageLine(cmd *cobra.Command) string {
+	line := cmd.UseLine()
+	if cmd.HasAvailableSubCommands() && !strings.Contains(cmd.Use, " ") {
+		return cmd.CommandPath() + " COMMAND [flags]"
+	}
+	if !strings.Contains(line, "[flags]") {
+		line += " [flags]"
+	}
+	return line
+}
+
+func helpCommands(w io.Writer, cmd *cobra.Command) {
+	if !cmd.HasAvailableSubCommands() {
+		return
+	}
+	fmt.Fprint(w, "\nCommands:\n")
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() || c.Name() == "help" {
+			fmt.Fprintf(w, "  %-*s  %s\n", cmd.NamePadding(), c.Name(), c.Short)
+		}
+	}
+}
+
+func helpFlags(w io.Writer, title string, flags *pflag.FlagSet) {
+	if text := flags.FlagUsagesWrapped(helpWidth); text != "" {
+		fmt.Fprintf(w, "\n%s:\n%s", title, text)
+	}
+}

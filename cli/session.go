@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-399731e2/taskq"
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/cli/config"
+	"github.com/seed-399731e2/taskq/cli/console"
+	"github.com/seed-399731e2/taskq/pool"
+	"github.com/seed-399731e2/taskq/worker"
+)
+
+// Session is what a command works with.
+type Session struct {
+	Config *config.Values
+	Log    *slog.Logger
+	In     io.Reader
+	Out    io.Writer // data
+	Err    io.Writer // everything else
+
+	program     *program
+	format      Format
+	quiet       bool
+	app         *taskq.App
+	stopSignals func()
+}
+
+// session reads the configuration and makes the logger.
+func (p *program) session(c Command, cmd *cobra.Command) (*Session, error) {
+	if dir := p.globals.workdir; dir != "" {
+		if err := os.Chdir(dir); err != nil {
+			return nil, Exit(Usage, fmt.Errorf("--workdir: %w", plainPath(err)))
+		}
+	}
+	values, err := p.table.Load(config.Sources{Flags: given(cmd.Flags()), LookupEnv: p.lookupEnv, File: p.globals.configFile})
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains([]string{"auto", "always", "never"}, p.globals.color) {
+		return nil, Exit(Usage, fmt.Errorf("--color: %q is none of auto, always, never", p.globals.color))
+	}
+	format, err := formatOf(c, cmd)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{
+		Config: values, In: cmd.InOrStdin(), Out: &lockedWriter{w: cmd.OutOrStdout()}, Err: &lockedWriter{w: cmd.ErrOrStderr()},
+		program: p, format: format, quiet: p.globals.quiet, stopSignals: func() {},
+	}
+	s.Log = slog.New(s.handler(cmd))
+	return s, nil
+}
+
+func (s *Session) handler(cmd *cobra.Command) slog.Handler {
+	level := logLevel(s.Config.Text("log.level"))
+	if s.quiet && cmd.Name() != "worker" {
+		level = max(level, slog.LevelWarn)
+	}
+	color := s.program.globals.color
+	if s.program.globals.noColor && !cmd.Flags().Changed("color") {
+		color = "never"
+	}
+	opts := console.Options{
+		Level: level, Scrub: s.Config.Scrub, Color: console.WantsColor(color, cmd.ErrOrStderr(), s.program.getenv),
+	}
+	if s.Config.Text("log.format") == "json" {
+		return console.NewJSON(s.Err, opts)
+	}
+	return console.New(s.Err, opts)
+}
+
+func logLevel(name string) slog.Level {
+	switch strings.ToLower(name) {
+	case "debug":
+		return slog.LevelDebug
+	case "warning", "warn":
+		return slog.LevelWarn
+	case "error":
+		return slog.LevelError
+	case "critical", "fatal":
+		return slog.LevelError + 4
+	}
+	return slog.LevelInfo
+}
+
+// App returns the application with its tasks registered; it is made on first use and closed after the command.
+func (s *Session) App() (*taskq.App, error) { return s.open(taskq.Config{}) }
+
+// open makes the application from the settings and what cfg has besides them.
+func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
+	if s.app != nil {
+		return s.app, nil
+	}
+	cfg.BrokerURL = s.Config.Text("broker_url")
+	cfg.ResultBackend = s.Config.Text("result_backend")
+	cfg.DefaultQueue = s.Config.Text("default_queue")
+	cfg.QueueType = broker.QueueType(strings.ToLower(s.Config.Text("queue_type")))
+	cfg.Logger = s.Log
+	app, err := taskq.New(cfg)
+	if err != nil {
+		return nil, Exit(Misconfigured, err)
+	}
+	if s.program.setup != nil {
+		if err := s.program.setup(app); err != nil {
+			return nil, err
+		}
+	}
+	for _, e := range s.program.extensions {
+		if e.Setup == nil {
+			continue
+		}
+		if err := e.Setup(s, app); err != nil {
+			return nil, err
+		}
+	}
+	s.app = app
+	return app, nil
+}
+
+// workerOptions are the settings of the worker.
+func (s *Session) workerOptions() (worker.Options, error) {
+	kind, notice, err := pool.ParseKind(strings.ToLower(s.Config.Text("worker.pool")))
+	if err != nil {
+		return worker.Options{}, err
+	}
+	if notice != "" {
+		s.Log.Info("pool was mapped", "pool", string(kind), "reason", notice)
+	}
+	opts := worker.Options{
+		Pool:               kind,
+		Concurrency:        s.Config.Int("worker.concurrency"),
+		PrefetchMultiplier: s.Config.Int("worker.prefetch_multiplier"),
+		TimeLimit:          s.Config.Seconds("worker.time_limit"),
+		SoftTimeLimit:      s.Config.Seconds("worker.soft_time_limit"),
+		ShutdownTimeout:    s.Config.Seconds("worker.shutdown_timeout"),
+	}
+	if name := s.Config.Text("worker.hostname"); name != "" {
+		opts.Hostname = worker.NodeName(name)
+	}
+	opts.Queues, err = s.queues()
+	return opts, err
+}
+
+// queues are those that the settings name, or the default one, without the excluded ones.
+func (s *Session) queues() ([]string, error) {
+	names := s.Config.List("worker.queues")
+	if len(names) == 0 {
+		names = []string{s.Config.Text("default_queue")}
+	}
+	excluded := s.Config.List("worker.exclude_queues")
+	var queues []string
+	for _, name := range names {
+		if !slices.Contains(excluded, name) && !slices.Contains(queues, name) {
+			queues = append(queues, name)
+		}
+	}
+	if len(queues) == 0 {
+		return nil, Exit(Usage, errors.New("no queue is left: --exclude-queues names all of them"))
+	}
+	return queues, nil
+}
+
+// closeWait bounds how long a command waits for its connections to close.
+const closeWait = 5 * time.Second
+
+// close closes the application. That a broker which is gone cannot be closed is no news.
+func (s *Session) close(ctx context.Context) error {
+	if s.app == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWait)
+	defer cancel()
+	if err := s.app.Close(ctx); err != nil {
+		s.Log.Debug("connections could not be closed", "error", err)
+	}
+	return nil
+}
+
+// ignoredFlags says once what Celery's flags that mean nothing here would have done.
+func (s *Session) ignoredFlags(cmd *cobra.Command) {
+	for _, ignored := range [][2]string{
+		{"app", "the program is the application"},
+		{"optimization", "a task is always given to a free slot"},
+		{"without-gossip", "workers here do not gossip"},
+		{"without-mingle", "workers here do not mingle"},
+		{"without-heartbeat", "workers here send no heartbeat events"},
+		{"task-events", "workers here send no task events yet"},
+	} {
+		if flag := cmd.Flags().Lookup(ignored[0]); flag != nil && flag.Changed {
+			s.Log.Info("flag was ignored", "flag", "--"+flag.Name, "reason", ignored[1])
+		}
+	}
+}
+
+// lockedWriter keeps the lines of different goroutines apart.
+type lockedWriter struct {
+	mu sync.Mutex // guards w
+	w  io.Writer
+}
+
+// Write implements io.Writer.
+func (l *lockedWriter) Write(data []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(data)
+}

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/seed-399731e2/taskq/cli/config"
+	"github.com/seed-399731e2/taskq/pool"
+)
+
+// settings is the one table behind flags, variables, files, `config` and the help texts.
+func settings() config.Table {
+	return append(config.Table{
+		{
+			Name: "broker_url", Kind: config.URL, Flag: "broker", Short: "b", Secret: true, Aliases: []string{"CELERY_BROKER_URL"},
+			Help: "broker: amqp://user:password@host:5672/vhost, amqps://…, sqlite:///path; none means the embedded store",
+		},
+		{
+			Name: "result_backend", Kind: config.URL, Flag: "result-backend", Secret: true, Aliases: []string{"CELERY_RESULT_BACKEND"},
+			Help: "where outcomes go: rpc://, sqlite:///path or disabled://; none means what fits the broker",
+		},
+		{Name: "default_queue", Default: "celery", Hint: "name", Help: "queue of tasks that name none"},
+		{
+			Name: "queue_type", Flag: "queue-type", Choices: []string{"classic", "quorum"}, Hint: "type",
+			Help: "type of the queues that are declared on RabbitMQ: classic or quorum; none leaves it to the server, as Celery does",
+		},
+		{
+			Name: "log.level", Flag: "loglevel", Short: "l", Default: "info", Aliases: []string{"CELERY_WORKER_LOGLEVEL"}, Hint: "level",
+			Choices: []string{"debug", "info", "warning", "warn", "error", "critical", "fatal"},
+			Help:    "debug, info, warning, error or critical",
+		},
+		{
+			Name: "log.format", Flag: "log-format", Default: "text", Choices: []string{"text", "json"}, Hint: "format",
+			Help: "text, in Celery's words, or json",
+		},
+	}, workerSettings()...)
+}
+
+func workerSettings() []config.Key {
+	return []config.Key{
+		{
+			Name: "worker.pool", Flag: "pool", Short: "P", Default: string(pool.Goroutines), Check: checkPool, Hint: "kind",
+			Help: "what runs the tasks: solo, threads or goroutines",
+		},
+		{
+			Name: "worker.concurrency", Kind: config.Int, Flag: "concurrency", Short: "c", Aliases: []string{"CELERY_WORKER_CONCURRENCY"},
+			Help: "tasks that run at once; 0 means one per CPU (solo: one)",
+		},
+		{
+			Name: "worker.queues", Kind: config.List, Flag: "queues", Short: "Q", Aliases: []string{"CELERY_WORKER_QUEUES"},
+			Help: "queues to take tasks from, with commas between them; none means the default queue",
+		},
+		{Name: "worker.exclude_queues", Kind: config.List, Flag: "exclude-queues", Short: "X", Help: "queues to leave out"},
+		{
+			Name: "worker.hostname", Flag: "hostname", Short: "n", Aliases: []string{"CELERY_WORKER_HOSTNAME"}, Hint: "name",
+			Help: "node name; %h is the host, %n its first part, %d its domain (default celery@%h)",
+		},
+		{
+			Name: "worker.prefetch_multiplier", Kind: config.Int, Flag: "prefetch-multiplier", Aliases: []string{"CELERY_WORKER_PREFETCH_MULTIPLIER"},
+			Help: "deliveries to hold for each task that can run; 0 means 2",
+		},
+		{
+			Name: "worker.time_limit", Kind: config.Seconds, Flag: "time-limit", Aliases: []string{"CELERY_WORKER_TIME_LIMIT"},
+			Help: "give a task up after so long; 0 means never",
+		},
+		{
+			Name: "worker.soft_time_limit", Kind: config.Seconds, Flag: "soft-time-limit", Aliases: []string{"CELERY_WORKER_SOFT_TIME_LIMIT"},
+			Help: "cancel a task's context after so long; 0 means never",
+		},
+		{
+			Name: "worker.shutdown_timeout", Kind: config.Seconds, Flag: "shutdown-timeout",
+			Help: "how long a warm shutdown waits for running tasks; 0 means until they are done",
+		},
+	}
+}
+
+func checkPool(name string) error {
+	_, _, err := pool.ParseKind(strings.ToLower(name))
+	if err == nil {
+		return nil
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "pool: "))
+}
