@@ -1,0 +1,64 @@
+# "make" lists the targets. Nothing but Go, make and git is needed beforehand; what the tests need besides, "make test" finds,
+# starts or installs (see internal/testserver/cmd/testservers).
+
+GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME ?= 10s
+PKG      ?= ./...
+
+.PHONY: help build run test race lint fmt fmt-check fuzz bench cover tidy tidy-check vet check clean tools
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/taskq
+	go build -o bin/taskq ./cmd/taskq
+
+run: build ## see it work: a worker, a task, its result and the stored row
+	@sh scripts/run.sh bin/taskq
+
+test: vet tools ## test everything, with servers of its own, Python Celery and the race detector
+	bin/testservers bin/testsummary -race -shuffle=on $(PKG)
+
+race: ## test without servers, with the race detector (PKG=./pool: that package)
+	go test -race -shuffle=on $(PKG)
+
+vet: ## vet for Linux, macOS and Windows, which compiles everything for each of them
+	go vet ./...
+	GOOS=darwin go vet ./...
+	GOOS=windows go vet ./...
+
+lint: ## run the linters (the first time they are built: two to three minutes)
+	$(GOLANGCI) run ./...
+
+fmt: ## format the code
+	$(GOLANGCI) fmt
+
+fmt-check: ## show what fmt would change, and fail if there is anything
+	$(GOLANGCI) fmt --diff
+
+fuzz: ## run each fuzz test for FUZZTIME (10s)
+	@sh scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem $(PKG)
+
+cover: tools ## test everything and write coverage.html
+	bin/testservers bin/testsummary -coverpkg=./... -coverprofile=coverage.out $(PKG)
+	go tool cover -html=coverage.out -o coverage.html
+	go tool cover -func=coverage.out | tail -1
+
+tidy: ## tidy go.mod
+	go mod tidy
+
+tidy-check: ## show what tidy would change, and fail if there is anything
+	go mod tidy -diff
+
+check: fmt-check tidy-check lint vet ## everything that is quick: formatting, go.mod, linters, vet, tests without servers
+	go test $(PKG)
+
+clean: ## remove what was built
+	rm -rf bin coverage.out coverage.html
+
+# built, not "go run": that would not pass a signal on
+tools:
+	@go build -o bin/ ./internal/testserver/cmd/testservers ./internal/testserver/cmd/testsummary
