@@ -1,0 +1,174 @@
+package taskq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/broker/amqp"
+	"github.com/seed-399731e2/taskq/broker/mem"
+	"github.com/seed-399731e2/taskq/broker/sqlite"
+	"github.com/seed-399731e2/taskq/internal/sqlitedb"
+	"github.com/seed-399731e2/taskq/result"
+	resultmem "github.com/seed-399731e2/taskq/result/mem"
+	"github.com/seed-399731e2/taskq/result/rpc"
+	resultsqlite "github.com/seed-399731e2/taskq/result/sqlite"
+)
+
+// The schemes of broker and result URLs.
+const (
+	schemeAMQP     = "amqp"
+	schemeAMQPS    = "amqps"
+	schemeSQLite   = "sqlite"
+	schemeMemory   = "memory"
+	schemeRPC      = "rpc"
+	schemeDisabled = "disabled"
+)
+
+// scheme returns the scheme of a URL, without ever showing the rest, which may hold a password.
+func scheme(url string) string {
+	s, _, ok := strings.Cut(url, ":")
+	if !ok {
+		return ""
+	}
+	return strings.ToLower(s)
+}
+
+// checkURLs fills in the defaults and refuses what no room here speaks.
+func checkURLs(cfg *Config) error {
+	if cfg.BrokerURL == "" {
+		cfg.BrokerURL = schemeSQLite + ":"
+	}
+	transport := scheme(cfg.BrokerURL)
+	switch transport {
+	case schemeAMQP, schemeAMQPS, schemeSQLite, schemeMemory:
+	case "pyamqp", "librabbitmq": // Celery's other names for AMQP
+		cfg.BrokerURL = schemeAMQP + cfg.BrokerURL[len(transport):]
+		transport = schemeAMQP
+	case "":
+		return fmt.Errorf("taskq: broker URL without a scheme: %w: use amqp://user:password@host:5672/vhost, or sqlite:///path", broker.ErrInvalid)
+	default:
+		return fmt.Errorf("taskq: broker URL with the scheme %q: %w: use amqp://, amqps://, sqlite:/// or memory://", transport, broker.ErrInvalid)
+	}
+	if cfg.ResultBackend == "" {
+		cfg.ResultBackend = defaultResults(transport)
+	}
+	switch s := scheme(cfg.ResultBackend); s {
+	case schemeRPC, schemeSQLite, schemeMemory, schemeDisabled:
+	case "amqp", "":
+		return fmt.Errorf("taskq: result backend with the scheme %q: %w: over RabbitMQ, use rpc://", s, broker.ErrInvalid)
+	default:
+		return fmt.Errorf("taskq: result backend with the scheme %q: %w: use rpc://, sqlite:///, memory:// or disabled://", s, broker.ErrInvalid)
+	}
+	return nil
+}
+
+func defaultResults(transport string) string {
+	switch transport {
+	case schemeSQLite:
+		return schemeSQLite + ":"
+	case schemeMemory:
+		return schemeMemory + ":"
+	}
+	return schemeRPC + ":"
+}
+
+// connection is what an application has opened.
+type connection struct {
+	broker  broker.Broker
+	results result.Backend // nil: disabled
+	store   *sqlitedb.DB   // the broker's embedded store; nil without
+	other   *sqlitedb.DB   // that of the results, when it is another file
+}
+
+func open(ctx context.Context, cfg Config) (*connection, error) {
+	c := &connection{}
+	err := c.openBroker(ctx, cfg)
+	if err == nil {
+		err = c.openResults(ctx, cfg)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.close(context.WithoutCancel(ctx)))
+	}
+	return c, nil
+}
+
+func (c *connection) openBroker(ctx context.Context, cfg Config) (err error) {
+	switch scheme(cfg.BrokerURL) {
+	case schemeMemory:
+		c.broker = mem.NewServer().Open()
+		return nil
+	case schemeSQLite:
+		if c.store, err = openStore(ctx, cfg.BrokerURL, cfg.Logger); err != nil {
+			return err
+		}
+		b, err := sqlite.Open(ctx, sqlite.Config{DB: c.store, Logger: cfg.Logger})
+		if err != nil {
+			return err
+		}
+		c.broker = b
+		return nil
+	}
+	b, err := amqp.Open(ctx, amqp.Config{URL: cfg.BrokerURL, Logger: cfg.Logger, Lazy: cfg.WaitForBroker})
+	if err != nil {
+		return err
+	}
+	c.broker = b
+	return nil
+}
+
+func (c *connection) openResults(ctx context.Context, cfg Config) (err error) {
+	switch scheme(cfg.ResultBackend) {
+	case schemeMemory:
+		c.results = resultmem.New(resultmem.Config{})
+	case schemeRPC:
+		c.results = rpc.New(rpc.Config{Broker: c.broker, Logger: cfg.Logger})
+	case schemeSQLite:
+		db := c.store
+		if db == nil || strings.TrimPrefix(cfg.ResultBackend, schemeSQLite+":") != "" && cfg.ResultBackend != cfg.BrokerURL {
+			if db, err = openStore(ctx, cfg.ResultBackend, cfg.Logger); err != nil {
+				return err
+			}
+			c.other = db
+		}
+		results, err := resultsqlite.Open(ctx, resultsqlite.Config{DB: db, Logger: cfg.Logger})
+		if err != nil {
+			return err
+		}
+		c.results = results
+	}
+	return nil
+}
+
+func openStore(ctx context.Context, url string, log *slog.Logger) (*sqlitedb.DB, error) {
+	path, err := sqlitedb.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	db, err := sqlitedb.Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	log.DebugContext(ctx, "embedded store opened", "path", db.Path())
+	return db, nil
+}
+
+// close closes what is open, in the order of use.
+func (c *connection) close(ctx context.Context) error {
+	var errs []error
+	if c.results != nil {
+		errs = append(errs, c.results.Close(ctx))
+	}
+	if c.broker != nil {
+		errs = append(errs, c.broker.Close(ctx))
+	}
+	for _, db := range []*sqlitedb.DB{c.other, c.store} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
