@@ -13,13 +13,13 @@ import (
 // parseArgs reads a JSON array; "" means no arguments.
 func parseArgs(text string) ([]any, error) {
 	var args []any
-	return args, parseJSON(text, &args, "array, like [2, 3]")
+	return args, parseJSON(text, &args, "array like [2, 3]")
 }
 
 // parseKwargs reads a JSON object; "" means no arguments.
 func parseKwargs(text string) (map[string]any, error) {
 	var kwargs map[string]any
-	return kwargs, parseJSON(text, &kwargs, `object, like {"x": 2}`)
+	return kwargs, parseJSON(text, &kwargs, `object like {"x": 2}`)
 }
 
 // parseJSON reads one JSON value. Numbers stay as they are written, so that large integers keep their digits.
@@ -34,13 +34,13 @@ func parseJSON(text string, dst any, shape string) error {
 		if _, extra := dec.Token(); errors.Is(extra, io.EOF) {
 			return nil
 		}
-		return fmt.Errorf("there is more behind the JSON %s: %s", strings.SplitN(shape, ",", 2)[0], pointAt(text, dec.InputOffset()))
+		return fmt.Errorf("there is more behind the JSON %s: %s", strings.Fields(shape)[0], pointAt(text, dec.InputOffset()))
 	}
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("not JSON, %w: %s", err, pointAt(text, syntax.Offset-1))
 	}
 	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("a JSON %s is wanted, not %s", shape, cutText(text))
+		return fmt.Errorf("wanted is a JSON %s, not %s", shape, cutText(text))
 	}
 	return fmt.Errorf("not JSON, it ends too early: %s", pointAt(text, int64(len(text))))
 }

@@ -99,6 +99,7 @@ func (p *program) root() *cobra.Command {
 send tasks.add --args '[2, 3]'  send one
 queues                          see what waits`),
 	}
+	root.CompletionOptions.DisableDefaultCmd = true // its mistakes have no exit status
 	root.SetHelpFunc(help)
 	root.SetUsageFunc(func(cmd *cobra.Command) error { help(cmd, nil); return nil })
 	root.SetFlagErrorFunc(flagError)
@@ -115,17 +116,17 @@ func (p *program) globalFlags(root *cobra.Command) {
 	p.bind(flags, "broker_url", "result_backend", "log.level", "log.format")
 	flags.StringVar(&g.configFile, "config", "", "`file` to read settings from instead of the usual places [TASKQ_CONFIG]")
 	flags.StringVar(&g.workdir, "workdir", "", "`directory` to work in")
-	flags.StringVar(&g.color, "color", "auto", "colours: auto, always or never")
+	flags.StringVar(&g.color, "color", "auto", "`when` to use colours: auto, always or never")
 	flags.BoolVarP(&g.noColor, "no-color", "C", false, "no colours")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "no banner; of the other commands' logs only warnings")
-	flags.StringVarP(&g.app, "app", "A", "", "accepted for Celery's sake and ignored: the program is the application")
+	flags.StringVarP(&g.app, "app", "A", "", "Celery's application `name`, accepted and ignored: the program is the application")
 }
 
 // commands of every program, and those of the extensions.
 func (p *program) commands() []Command {
 	all := []Command{
 		p.workerCommand(), p.sendCommand(), resultCommand(), tasksCommand(),
-		queuesCommand(), purgeCommand(), configCommand(), versionCommand(p.name),
+		queuesCommand(), purgeCommand(), configCommand(), versionCommand(p.name), completionCommand(p.name),
 	}
 	for _, e := range p.extensions {
 		all = append(all, e.Commands...)

@@ -107,9 +107,10 @@ func (p *program) run(c Command, cmd *cobra.Command, args []string) error {
 		defer s.stopSignals()
 	}
 	s.ignoredFlags(cmd)
+	defer s.close(cmd.Context())
 	err = c.Run(ctx, s, args)
 	if ctx.Err() != nil && errors.Is(context.Cause(ctx), errInterrupted) {
 		err = Exit(Interrupted, errInterrupted)
 	}
-	return p.explain(s, errors.Join(err, s.close(cmd.Context())))
+	return p.explain(s, err)
 }

@@ -47,10 +47,10 @@ func (s *Session) printConfig(origins bool) error {
 	data := []setting{}
 	for _, key := range s.Config.Keys() {
 		line := setting{Name: key.Name, Value: s.Config.Show(key.Name), Env: key.Env(), Flag: flagName(key)}
-		row := []string{line.Name, line.Value}
+		row := []string{line.Name, orDash(line.Value)}
 		if origins {
 			line.Origin = s.Config.Origin(key.Name).String()
-			row = []string{line.Name, orDash(line.Value), line.Origin}
+			row = append(row, line.Origin)
 		}
 		t.Rows, data = append(t.Rows, row), append(data, line)
 	}

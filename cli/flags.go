@@ -81,9 +81,22 @@ func flagError(cmd *cobra.Command, err error) error {
 		text = fmt.Sprintf("--%s needs a value%s", missing.GetFlag().Name, see)
 	}
 	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		text = fmt.Sprintf("--%s: %q is not a %s%s", invalid.GetFlag().Name, invalid.GetValue(), invalid.GetFlag().Value.Type(), see)
+		text = fmt.Sprintf("--%s: %q is not %s%s", invalid.GetFlag().Name, invalid.GetValue(), wanted(invalid.GetFlag().Value.Type()), see)
 	}
 	return Exit(Usage, errors.New(text))
+}
+
+// wanted is what a flag of one of pflag's types takes.
+func wanted(kind string) string {
+	switch kind {
+	case "uint8":
+		return "a number from 0 to 255"
+	case "bool":
+		return "true or false"
+	case "int":
+		return "a whole number"
+	}
+	return "a " + kind
 }
 
 func unknownFlag(cmd *cobra.Command, err *pflag.NotExistError) string {

@@ -23,17 +23,20 @@ func help(cmd *cobra.Command, _ []string) {
 		fmt.Fprintf(w, "\nExamples:\n%s\n", strings.TrimRight(cmd.Example, "\n"))
 	}
 	helpCommands(w, cmd)
-	helpFlags(w, "Flags", cmd.LocalNonPersistentFlags())
-	own := pflag.NewFlagSet("", pflag.ContinueOnError)
-	own.AddFlagSet(cmd.PersistentFlags())
-	title := "Global flags"
 	if cmd.HasParent() {
-		title = "Flags here and below"
-	}
-	helpFlags(w, title, own)
-	if cmd.HasParent() {
-		helpFlags(w, "Global flags", cmd.InheritedFlags())
+		helpFlags(w, "Flags", cmd.LocalFlags())
 	} else {
+		helpFlags(w, "Flags", cmd.LocalNonPersistentFlags())
+		helpFlags(w, "Global flags", cmd.PersistentFlags())
+	}
+	for above := cmd.Parent(); above != nil; above = above.Parent() {
+		title := "Flags of `" + above.CommandPath() + "`"
+		if !above.HasParent() {
+			title = "Global flags"
+		}
+		helpFlags(w, title, above.PersistentFlags())
+	}
+	if !cmd.HasParent() {
 		fmt.Fprintf(w, "\nSettings: a flag wins over the environment, that over the file, that over the default; `%s config --show-origin` tells.\n",
 			cmd.Name())
 	}

@@ -64,7 +64,7 @@ func (s *Session) Print(t Table) error {
 		for i, cell := range row {
 			cells[i] = oneLine(cell)
 		}
-		fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	return w.Flush()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-399731e2/taskq/cli/config"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -152,8 +153,8 @@ func (f *sendFlags) signature(name string, now time.Time) (task.Signature, error
 		return sig, err
 	}
 	if f.eta != "" {
-		if sig.ETA, err = parseTime(f.eta); err != nil {
-			return sig, Exit(Usage, fmt.Errorf("--eta: %w", err))
+		if sig.ETA, err = codec.ParseTime(f.eta); err != nil {
+			return sig, Exit(Usage, fmt.Errorf("--eta: %w; write it like 2026-11-22T11:13:58Z", err))
 		}
 	}
 	if f.expires != "" {
@@ -169,7 +170,7 @@ func expiry(text string, now time.Time) (time.Time, error) {
 	if d, err := config.ParseSeconds(text); err == nil {
 		return now.Add(d), nil
 	}
-	return parseTime(text)
+	return codec.ParseTime(text)
 }
 
 func seconds(flag, text string) (time.Duration, error) {
@@ -178,18 +179,6 @@ func seconds(flag, text string) (time.Duration, error) {
 		return 0, Exit(Usage, fmt.Errorf("%s: %w", flag, err))
 	}
 	return d, nil
-}
-
-// parseTime reads ISO 8601 as Python writes it; a time without a zone is UTC, as in Celery.
-func parseTime(text string) (time.Time, error) {
-	for _, layout := range []string{
-		time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02",
-	} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%q is not a time like 2026-11-22T11:13:58Z", text)
 }
 
 // completeTasks offers the names of the registered tasks.

@@ -31,9 +31,11 @@ type Session struct {
 	Err    io.Writer // everything else
 
 	program     *program
+	command     *cobra.Command
 	format      Format
 	quiet       bool
 	app         *taskq.App
+	cleanups    []func()
 	stopSignals func()
 }
 
@@ -57,7 +59,7 @@ func (p *program) session(c Command, cmd *cobra.Command) (*Session, error) {
 	}
 	s := &Session{
 		Config: values, In: cmd.InOrStdin(), Out: &lockedWriter{w: cmd.OutOrStdout()}, Err: &lockedWriter{w: cmd.ErrOrStderr()},
-		program: p, format: format, quiet: p.globals.quiet, stopSignals: func() {},
+		program: p, command: cmd, format: format, quiet: p.globals.quiet, stopSignals: func() {},
 	}
 	s.Log = slog.New(s.handler(cmd))
 	return s, nil
@@ -176,17 +178,22 @@ func (s *Session) queues() ([]string, error) {
 const closeWait = 5 * time.Second
 
 // close closes the application. That a broker which is gone cannot be closed is no news.
-func (s *Session) close(ctx context.Context) error {
+func (s *Session) close(ctx context.Context) {
+	for _, f := range slices.Backward(s.cleanups) {
+		f()
+	}
 	if s.app == nil {
-		return nil
+		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWait)
 	defer cancel()
 	if err := s.app.Close(ctx); err != nil {
 		s.Log.Debug("connections could not be closed", "error", err)
 	}
-	return nil
 }
+
+// Cleanup makes f run after the command, before the application is closed; the last one first.
+func (s *Session) Cleanup(f func()) { s.cleanups = append(s.cleanups, f) }
 
 // ignoredFlags says once what Celery's flags that mean nothing here would have done.
 func (s *Session) ignoredFlags(cmd *cobra.Command) {

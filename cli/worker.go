@@ -53,7 +53,7 @@ worker -b amqp://guest:guest@localhost:5672// -l debug --time-limit 300`,
 func (f *workerFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.purge, "purge", false, "delete the messages that wait in the queues first")
 	flags.BoolP("task-events", "E", false, "accepted and ignored: there are no task events yet")
-	flags.StringP("optimization", "O", "", "accepted and ignored, as by Celery: tasks are always shared out fairly")
+	flags.StringP("optimization", "O", "", "Celery's `profile`, accepted and ignored: tasks are always shared out fairly")
 	for _, name := range []string{"without-gossip", "without-mingle", "without-heartbeat"} {
 		flags.Bool(name, false, "accepted for Celery's sake and ignored")
 	}

@@ -1,0 +1,146 @@
+package cli_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed-399731e2/taskq/cli"
+)
+
+// inProcess runs the command line within the test, without the environment of the process.
+func inProcess(t *testing.T, env map[string]string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errs strings.Builder
+	root := cli.New("myapp", register, cli.Environ(func(name string) (string, bool) {
+		value, ok := env[name]
+		return value, ok
+	}))
+	root.SetArgs(args)
+	root.SetIn(strings.NewReader(""))
+	root.SetOut(&out)
+	root.SetErr(&errs)
+	err = root.ExecuteContext(t.Context())
+	return out.String(), errs.String(), err
+}
+
+func TestEachMistakeIsOneSentenceWithItsExitStatus(t *testing.T) {
+	t.Parallel()
+	misspelt := filepath.Join(t.TempDir(), "taskq.toml")
+	if err := os.WriteFile(misspelt, []byte("[worker]\nconcurency = 3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args string
+		code int
+		want []string
+	}{
+		{"wroker", cli.Usage, []string{`unknown command "wroker"`, `"worker"?`}},
+		{"wroker --nosuch", cli.Usage, []string{`unknown command "wroker"`}},
+		{"--nosuch", cli.Usage, []string{"unknown flag --nosuch", "`myapp --help`"}},
+		{"worker --concurency 3", cli.Usage, []string{"unknown flag --concurency", "--concurrency?"}},
+		{"worker -Z", cli.Usage, []string{"unknown flag -Z"}},
+		{"worker -c", cli.Usage, []string{"--concurrency needs a value"}},
+		{"worker -c many", cli.Usage, []string{`--concurrency: "many" is not a whole number`}},
+		{"worker -P solo -c 4", cli.Usage, []string{"solo pool has one slot", "-P threads"}},
+		{"worker -P prefork", cli.Usage, []string{`"prefork" is not available`, "threads"}},
+		{"worker -P turbo", cli.Usage, []string{`unknown pool "turbo"`, "solo, threads and goroutines"}},
+		{"worker --time-limit 1 --soft-time-limit 2", cli.Usage, []string{"soft time limit", "above the hard one"}},
+		{"worker --loglevel loud", cli.Usage, []string{`--loglevel: "loud" is none of`}},
+		{"worker -Q a -X a", cli.Usage, []string{"no queue is left"}},
+		{"worker stray", cli.Usage, []string{`unexpected argument "stray"`}},
+		{"worker --color sometimes", cli.Usage, []string{"--color"}},
+		{"worker --workdir /nowhere", cli.Usage, []string{"--workdir: /nowhere: no such file or directory"}},
+		{"config --config /nowhere.toml", cli.Misconfigured, []string{"cannot read /nowhere.toml: no such file"}},
+		{"config --config " + misspelt, cli.Misconfigured, []string{"taskq.toml:2: ", `"worker.concurrency"?`, "2 | concurency"}},
+		{"send", cli.Usage, []string{"needs NAME"}},
+		{"send tasks.add 2 3", cli.Usage, []string{`unexpected argument "2"`}},
+		{`send tasks.add --args [2,`, cli.Usage, []string{"--args: not JSON, it ends too early", "character 4"}},
+		{`send tasks.add --args [2,x]`, cli.Usage, []string{"--args: not JSON", "at character 4, [2,«here»x]"}},
+		{`send tasks.add --args [2]x`, cli.Usage, []string{"more behind", "character 4"}},
+		{`send tasks.add --args {"x":2}`, cli.Usage, []string{"--args: wanted is a JSON array"}},
+		{`send tasks.add --kwargs [2]`, cli.Usage, []string{"--kwargs: wanted is a JSON object"}},
+		{"send tasks.add --priority 300", cli.Usage, []string{`"300" is not a number from 0 to 255`}},
+		{"send tasks.add --countdown -1", cli.Usage, []string{"--countdown: -1 is negative"}},
+		{"send tasks.add --eta soon", cli.Usage, []string{"--eta:", `"soon"`, "2026-11-22T11:13:58Z"}},
+		{"send tasks.add --expires soon", cli.Usage, []string{`--expires: "soon" is neither`}},
+		{"send tasks.add -o xml", cli.Usage, []string{`--output: "xml"`}},
+		{"result", cli.Usage, []string{"needs ID"}},
+		{"completion tcsh", cli.Usage, []string{`unknown shell "tcsh"`}},
+		{"purge", cli.Usage, []string{"delete all messages of celery", "--force"}},
+		{"queues -b localhost", cli.Usage, []string{"--broker:", "no scheme"}},
+		{"queues -b amqp://u:hush@h:x/", cli.Usage, []string{"port is not a number", "u:**@h"}},
+		{"queues -b amqp://u:hush/x@h/", cli.Usage, []string{"%-code", "u:**@h"}},
+		{"queues -b kafka://u:hush@h/", cli.Misconfigured, []string{"kafka", "amqp"}},
+		{"queues -b redis://u:hush@h/", cli.Misconfigured, []string{"redis", "amqp"}},
+		{"queues --result-backend db+mysql://u:hush@h/", cli.Misconfigured, []string{"db+mysql", "rpc"}},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			t.Parallel()
+			_, stderr, err := inProcess(t, nil, strings.Fields(tt.args)...)
+			if got := cli.ExitCode(err); got != tt.code {
+				t.Errorf("exit status = %d, want %d (%v)", got, tt.code, err)
+			}
+			checkSentence(t, err, tt.want)
+			if strings.Contains(stderr, "hush") {
+				t.Errorf("stderr shows the password: %s", stderr)
+			}
+		})
+	}
+}
+
+func TestMistakesOfTheEnvironmentAreBadConfiguration(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{
+		"TASKQ_WORKER_CONCURRENCY": "many", "CELERY_WORKER_CONCURRENCY": "many", "TASKQ_BROKER_URL": "localhost", "TASKQ_WORKER_POOL": "turbo",
+	} {
+		_, _, err := inProcess(t, map[string]string{name: value}, "config")
+		if got := cli.ExitCode(err); got != cli.Misconfigured {
+			t.Errorf("%s=%s: exit status = %d, want %d (%v)", name, value, got, cli.Misconfigured, err)
+		}
+		checkSentence(t, err, []string{name + ": "})
+	}
+}
+
+func TestRefusedConnectionIsUnavailable(t *testing.T) {
+	t.Parallel()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"send", "tasks.add"}, {"queues"}, {"purge", "--force"}} {
+		_, stderr, err := inProcess(t, map[string]string{"TASKQ_BROKER_URL": "amqp://u:hush@" + address + "//"}, args...)
+		if got := cli.ExitCode(err); got != cli.Unavailable {
+			t.Errorf("%v: exit status = %d, want %d (%v)", args, got, cli.Unavailable, err)
+		}
+		checkSentence(t, err, []string{"u:**@" + address, "TASKQ_BROKER_URL", "refused"})
+		if strings.Contains(stderr, "hush") {
+			t.Errorf("stderr shows the password: %s", stderr)
+		}
+	}
+}
+
+// checkSentence looks for the words, and for what must not be there.
+func checkSentence(t *testing.T, err error, want []string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	text := err.Error()
+	for _, w := range want {
+		if !strings.Contains(text, w) {
+			t.Errorf("error = %q, want it to contain %q", text, w)
+		}
+	}
+	for _, bad := range []string{"hush", "goroutine ", "Usage:", "%!"} {
+		if strings.Contains(text, bad) {
+			t.Errorf("error = %q, it contains %q", text, bad)
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-399731e2/taskq"
+	"github.com/seed-399731e2/taskq/cli"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// asProgram makes the test's own binary the program myapp, so that tests run it as a process of its own.
+const asProgram = "TASKQ_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		cli.Main("myapp", register)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+type pair struct {
+	X int `task:"x"`
+	Y int `task:"y"`
+}
+
+type note struct {
+	Text string `task:"text"`
+	Loud bool   `task:"loud,optional"`
+}
+
+// register gives the program tasks that end in each way there is.
+func register(app *taskq.App) error {
+	return app.Register(
+		task.New("tasks.add", func(_ context.Context, p pair) (int, error) { return p.X + p.Y, nil }, task.Doc("add two numbers")),
+		task.New("tasks.echo", func(_ context.Context, n note) (string, error) { return n.Text, nil }),
+		task.New("tasks.boom", func(context.Context, struct{}) (any, error) { return nil, task.Raise("KeyError", "x") }),
+		task.New("tasks.wait", func(ctx context.Context, _ struct{}) (any, error) {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}),
+		task.New("tasks.flaky", func(ctx context.Context, _ struct{}) (string, error) {
+			if task.FromContext(ctx).Retries == 0 {
+				return "", task.RetryAfter(errors.New("nope"), 100*time.Millisecond)
+			}
+			return "at last", nil
+		}),
+		task.Remote[pair, int]("python.add"),
+	)
+}
+
+const patience = 20 * time.Second // for what takes milliseconds on an idle machine
+
+// process is a running program.
+type process struct {
+	t              *testing.T
+	cmd            *exec.Cmd
+	stdout, stderr *stream
+	done           chan struct{} // closed when it has exited
+}
+
+// home makes an environment in which nothing is configured.
+func home(t *testing.T, more ...string) []string {
+	t.Helper()
+	dir := t.TempDir()
+	return append([]string{asProgram + "=1", "HOME=" + dir, "XDG_STATE_HOME=" + dir, "PATH=" + os.Getenv("PATH")}, more...)
+}
+
+func start(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, stdout: newStream(), stderr: newStream(), done: make(chan struct{})}
+	p.cmd = exec.CommandContext(t.Context(), os.Args[0], args...) //nolint:gosec // the test's own binary
+	p.cmd.Env, p.cmd.Dir = env, t.TempDir()
+	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // its exit status is looked at by wait
+		p.stdout.end()
+		p.stderr.end()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // it has mostly exited
+		<-p.done
+	})
+	return p
+}
+
+// wait waits for the end and returns the exit status.
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		p.t.Fatalf("the program does not end\nstdout: %s\nstderr: %s", p.stdout, p.stderr)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func (p *process) signal(sig os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// run runs the program to its end.
+func run(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	p := start(t, env, args...)
+	code = p.wait()
+	return p.stdout.String(), p.stderr.String(), code
+}
+
+// must runs the program and returns what it prints; it must succeed.
+func must(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	stdout, stderr, code := run(t, env, args...)
+	if code != 0 {
+		t.Fatalf("%s: exit status %d, want 0\nstdout: %s\nstderr: %s", strings.Join(args, " "), code, stdout, stderr)
+	}
+	return strings.TrimSpace(stdout)
+}
+
+// startWorker starts a worker and waits until it consumes.
+func startWorker(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := start(t, env, append([]string{"worker"}, args...)...)
+	p.stderr.waitFor(t, "worker ready")
+	return p
+}
+
+// stream is output that tests can wait for.
+type stream struct {
+	mu      sync.Mutex
+	data    bytes.Buffer
+	ended   bool
+	changed chan struct{} // closed by the next change
+}
+
+var _ io.Writer = (*stream)(nil)
+
+func newStream() *stream { return &stream{changed: make(chan struct{})} }
+
+func (s *stream) Write(data []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.change()
+	return s.data.Write(data)
+}
+
+func (s *stream) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	s.change()
+}
+
+func (s *stream) change() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *stream) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.data.String()
+}
+
+func (s *stream) waitFor(t *testing.T, text string) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		s.mu.Lock()
+		found, ended, changed, all := strings.Contains(s.data.String(), text), s.ended, s.changed, s.data.String()
+		s.mu.Unlock()
+		switch {
+		case found:
+			return
+		case ended:
+			t.Fatalf("the program ended without %q: %s", text, all)
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("no %q within %s: %s", text, patience, all)
+		}
+	}
+}
