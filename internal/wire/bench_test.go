@@ -1,0 +1,63 @@
+package wire_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// visit is the argument of access_record.
+type visit struct {
+	Path      string    `json:"path"`
+	Query     string    `json:"query_str"`
+	Address   string    `json:"address"`
+	UserAgent string    `json:"user_agent"`
+	Referer   string    `json:"referer"`
+	Time      time.Time `json:"atime"`
+	Source    string    `json:"source"`
+}
+
+func BenchmarkDecode(b *testing.B) {
+	d := load(b, "tasks/main/access_record.json").delivery(b)
+	accept := codec.NewSet(codec.JSON{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := wire.Decode(d, accept, wire.Limits{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecodeWithArguments(b *testing.B) {
+	d := load(b, "tasks/main/access_record.json").delivery(b)
+	accept := codec.NewSet(codec.JSON{})
+	b.ReportAllocs()
+	for b.Loop() {
+		req, err := wire.Decode(d, accept, wire.Limits{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		var v visit
+		if err := req.Codec.Unmarshal(req.Args[0], &v); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	sig := task.Signature{Task: "access_record", Args: []any{visit{
+		Path: "/api/articles/1/", Query: "page=2&sort=-date", Address: "203.0.113.7", UserAgent: "Mozilla/5.0 (X11; Linux x86_64)",
+		Referer: "https://example.com/", Time: time.Date(2021, 7, 3, 12, 34, 56, 789012000, time.UTC), Source: "中国-广东-深圳",
+	}}}
+	sig.ID = "516612f5-d46e-471a-8559-20b86da2b364"
+	o := wire.Outgoing{Signature: sig, Now: time.Now(), ReplyTo: "d30cdce2-6521-33ba-8024-441489dddaf7", Origin: "gen1@host"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := wire.Encode(o); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package wire_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+)
+
+// fixture is one message captured from Celery, see testdata/README.md.
+type fixture struct {
+	Exchange     string           `json:"exchange"`
+	RoutingKey   string           `json:"routing_key"`
+	Properties   properties       `json:"properties"`
+	Typed        map[string]typed `json:"headers_typed"`
+	Body         []byte           `json:"body_base64"`
+	Text         string           `json:"body_text"`
+	Decompressed string           `json:"body_decompressed_text"`
+}
+
+type properties struct {
+	ContentType     string `json:"content_type"`
+	ContentEncoding string `json:"content_encoding"`
+	DeliveryMode    int    `json:"delivery_mode"`
+	Priority        uint8  `json:"priority"`
+	CorrelationID   string `json:"correlation_id"`
+	ReplyTo         string `json:"reply_to"`
+	Expiration      string `json:"expiration"`
+	MessageID       string `json:"message_id"`
+}
+
+// typed is a header field with its AMQP type tag.
+type typed struct {
+	Tag   string          `json:"t"`
+	Value json.RawMessage `json:"v"`
+}
+
+func (f typed) value(t testing.TB) any {
+	t.Helper()
+	switch f.Tag {
+	case "V":
+		return nil
+	case "S":
+		return decoded[string](t, f.Value)
+	case "t":
+		return decoded[bool](t, f.Value)
+	case "I":
+		return decoded[int32](t, f.Value)
+	case "L", "l":
+		return decoded[int64](t, f.Value)
+	case "d":
+		return decoded[float64](t, f.Value)
+	case "T":
+		return time.Unix(decoded[int64](t, f.Value), 0).UTC()
+	case "A":
+		list := []any{}
+		for _, e := range decoded[[]typed](t, f.Value) {
+			list = append(list, e.value(t))
+		}
+		return list
+	case "F":
+		return table(t, decoded[map[string]typed](t, f.Value))
+	}
+	t.Fatalf("unknown tag %q", f.Tag)
+	return nil
+}
+
+func table(t testing.TB, fields map[string]typed) broker.Table {
+	t.Helper()
+	out := broker.Table{}
+	for k, v := range fields {
+		out[k] = v.value(t)
+	}
+	return out
+}
+
+func decoded[T any](t testing.TB, data []byte) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal(data, &v); err != nil {
+		t.Fatalf("%.200s: %v", data, err)
+	}
+	return v
+}
+
+// message is the captured message as a broker adapter hands it out.
+func (f *fixture) message(t testing.TB) broker.Message {
+	t.Helper()
+	msg := broker.Message{
+		ContentType: f.Properties.ContentType, ContentEncoding: f.Properties.ContentEncoding,
+		Transient: f.Properties.DeliveryMode == 1, Priority: f.Properties.Priority,
+		CorrelationID: f.Properties.CorrelationID, ReplyTo: f.Properties.ReplyTo, MessageID: f.Properties.MessageID,
+		Headers: table(t, f.Typed), Body: f.Body,
+	}
+	if s := f.Properties.Expiration; s != "" {
+		ms, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// a message that is late already has "0" from Celery and one millisecond from us
+		msg.Expiration = max(time.Duration(ms)*time.Millisecond, time.Millisecond)
+	}
+	return msg
+}
+
+func (f *fixture) delivery(t testing.TB) *broker.Delivery {
+	t.Helper()
+	d := broker.NewDelivery(f.message(t), nil)
+	d.Queue, d.Exchange, d.RoutingKey = f.RoutingKey, f.Exchange, f.RoutingKey
+	return d
+}
+
+// body is the body as text, unpacked.
+func (f *fixture) body() string {
+	if f.Decompressed != "" {
+		return f.Decompressed
+	}
+	return string(f.Body)
+}
+
+func load(t testing.TB, path string) *fixture {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := decoded[fixture](t, data)
+	return &f
+}
+
+// paths lists the files of a directory below testdata, as paths that load takes.
+func paths(t testing.TB, dir string) []string {
+	t.Helper()
+	var list []string
+	err := filepath.WalkDir(filepath.Join("testdata", dir), func(path string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() && strings.HasSuffix(path, ".json") {
+			list = append(list, strings.TrimPrefix(path, "testdata"+string(filepath.Separator)))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// malformed is one of the odd messages that Celery's workers were tried with.
+type malformed struct {
+	Headers    map[string]any `json:"headers"`
+	Properties properties     `json:"properties"`
+	Body       any            `json:"body"` // text, or {"base64": …}
+	Results    []struct {
+		Payload struct {
+			Status string `json:"status"`
+		} `json:"payload"`
+	} `json:"results"`
+}
+
+func malformedCases(t testing.TB) map[string]malformed {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "malformed", "main.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Cases map[string][]malformed `json:"cases"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]malformed{}
+	for name, tries := range file.Cases {
+		cases[name] = tries[len(tries)-1]
+	}
+	return cases
+}
+
+func (m malformed) delivery(t testing.TB) *broker.Delivery {
+	t.Helper()
+	msg := broker.Message{
+		ContentType: m.Properties.ContentType, ContentEncoding: m.Properties.ContentEncoding,
+		CorrelationID: m.Properties.CorrelationID, ReplyTo: m.Properties.ReplyTo, Priority: m.Properties.Priority,
+	}
+	msg.Headers, _ = amqpValue(m.Headers).(broker.Table)
+	switch body := m.Body.(type) {
+	case string:
+		msg.Body = []byte(body)
+	case map[string]any:
+		b, err := base64.StdEncoding.DecodeString(body["base64"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg.Body = b
+	}
+	return broker.NewDelivery(msg, nil)
+}
+
+// amqpValue turns a JSON value into what py-amqp sends for it.
+func amqpValue(v any) any {
+	switch v := v.(type) {
+	case float64:
+		if v == math.Trunc(v) {
+			return int32(v)
+		}
+	case []any:
+		list := []any{}
+		for _, e := range v {
+			list = append(list, amqpValue(e))
+		}
+		return list
+	case map[string]any:
+		table := broker.Table{}
+		for k, e := range v {
+			table[k] = amqpValue(e)
+		}
+		return table
+	}
+	return v
+}

@@ -1,0 +1,78 @@
+package wire_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/internal/wire"
+)
+
+// FuzzDecode feeds bodies and the headers that bite; what decodes can be retried, and decodes again to the same call.
+func FuzzDecode(f *testing.F) {
+	for _, file := range paths(f, "tasks/main") {
+		fx := load(f, file)
+		h := table(f, fx.Typed)
+		text := func(key string) string { s, _ := h[key].(string); return s }
+		f.Add(fx.Body, text("task"), text("id"), text("eta"), text("expires"), text("compression"))
+	}
+	for _, c := range malformedCases(f) {
+		d := c.delivery(f)
+		f.Add(d.Body, "tasks.add", "id", "", "", "")
+	}
+	f.Fuzz(func(t *testing.T, body []byte, name, id, eta, expires, compression string) {
+		h := broker.Table{}
+		for key, value := range map[string]string{"task": name, "id": id, "eta": eta, "expires": expires, "compression": compression} {
+			if value != "" {
+				h[key] = value
+			}
+		}
+		d := broker.NewDelivery(broker.Message{ContentType: "application/json", Headers: h, Body: body}, nil)
+		wire.Repark(d, time.Time{})
+		req, err := wire.Decode(d, codec.NewSet(codec.JSON{}), wire.Limits{BodyBytes: 1 << 20})
+		if err != nil {
+			_ = err.Error()
+			return
+		}
+		msg, err := wire.Retry(req, req.ETA, req.Expires)
+		if err != nil {
+			return // an argument that is JSON, but nothing: a datetime that is none
+		}
+		again, err := wire.Decode(broker.NewDelivery(msg, nil), codec.NewSet(codec.JSON{}), wire.Limits{})
+		if err != nil {
+			t.Fatalf("the retry does not decode: %v\n%s", err, msg.Body)
+		}
+		if again.ID != req.ID || again.Name != req.Name || again.Retries != req.Retries+1 || len(again.Args) != len(req.Args) {
+			t.Fatalf("retry of %+v is %+v", req, again)
+		}
+		for i := range req.Args {
+			if !bytes.Equal(again.Args[i], req.Args[i]) {
+				t.Fatalf("argument %d was %s and is %s", i, req.Args[i], again.Args[i])
+			}
+		}
+	})
+}
+
+// FuzzDecodeResult checks that what decodes can be written again, and says the same then.
+func FuzzDecodeResult(f *testing.F) {
+	for _, file := range paths(f, "results-rpc/main") {
+		f.Add(load(f, file).Body)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		meta, err := wire.DecodeResult(body)
+		if err != nil {
+			return
+		}
+		_ = meta.Err()
+		doc, err := wire.EncodeResult(meta)
+		if err != nil {
+			return // a time that Python cannot hold
+		}
+		again, err := wire.DecodeResult(doc)
+		if err != nil || again.ID != meta.ID || again.State != meta.State || again.Traceback != meta.Traceback {
+			t.Fatalf("%s was %+v and is %+v: %v", body, meta, again, err)
+		}
+	})
+}
