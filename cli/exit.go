@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +9,6 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/cli/config"
 	"github.com/seed-399731e2/taskq/task"
-	"github.com/seed-399731e2/taskq/worker"
 )
 
 // Exit statuses, those of sysexits.h and timeout(1) where they have one.
@@ -90,19 +88,17 @@ func (e *told) Error() string { return e.text }
 func (e *told) Unwrap() error { return e.err }
 
 func (p *program) sentence(s *Session, err error) string {
-	text := err.Error()
+	text := cause(err.Error())
 	if s == nil || s.app == nil {
 		return text
 	}
 	where := s.brokerText()
 	switch {
 	case errors.Is(err, broker.ErrAccess):
-		return fmt.Sprintf("the broker at %s refuses: %s; check user, password and virtual host of its URL", where, cause(text))
+		return fmt.Sprintf("the broker at %s refuses: %s; check user, password and virtual host of its URL", where, text)
 	case errors.Is(err, broker.ErrUnavailable):
 		return fmt.Sprintf("the broker at %s cannot be reached: %s; start it, or name another one with --broker or TASKQ_BROKER_URL",
-			where, cause(text))
-	case errors.Is(err, worker.ErrAbandoned), errors.Is(err, context.Canceled):
-		return strings.TrimPrefix(text, "worker: ")
+			where, text)
 	case errors.Is(err, task.ErrNoResults):
 		return "no result store is configured (result_backend is disabled); name one with --result-backend or TASKQ_RESULT_BACKEND"
 	}
@@ -118,12 +114,18 @@ func (s *Session) brokerText() string {
 	return text
 }
 
-// cause is an error's text without the names of the packages in front and the sentinels behind.
+// cause is an error's text without the names of the packages in front.
 func cause(text string) string {
-	for _, prefix := range []string{"taskq: ", "worker: ", "amqp: ", "sqlite: "} {
-		text = strings.TrimPrefix(text, prefix)
+	for {
+		shorter := text
+		for _, name := range []string{"taskq", "worker", "broker", "amqp", "sqlite", "sqlitedb", "rpc", "pool"} {
+			shorter = strings.TrimPrefix(shorter, name+": ")
+		}
+		if shorter == text {
+			return text
+		}
+		text = shorter
 	}
-	return text
 }
 
 // maskURLs hides passwords in URLs that are part of a text.

@@ -112,7 +112,7 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	cfg.Logger = s.Log
 	app, err := taskq.New(cfg)
 	if err != nil {
-		return nil, Exit(Misconfigured, err)
+		return nil, Exit(Misconfigured, s.withOrigin(err))
 	}
 	if s.program.setup != nil {
 		if err := s.program.setup(app); err != nil {
@@ -129,6 +129,18 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	}
 	s.app = app
 	return app, nil
+}
+
+// withOrigin says where the URL comes from that an application does not take.
+func (s *Session) withOrigin(err error) error {
+	name := "broker_url"
+	if strings.Contains(err.Error(), "result backend") {
+		name = "result_backend"
+	}
+	if !s.Config.Given(name) {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, s.Config.Origin(name))
 }
 
 // workerOptions are the settings of the worker.
