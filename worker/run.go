@@ -24,13 +24,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	w.setPool(p)
+	w.set(p, nil)
 	consumer, err := w.open(ctx)
 	if err != nil {
 		stop, cancel := context.WithTimeout(detached, closeWait)
 		defer cancel()
 		return errors.Join(err, p.Stop(stop))
 	}
+	w.set(p, consumer)
 	w.log.InfoContext(ctx, "worker ready", "hostname", w.cfg.Hostname)
 	err = w.receive(ctx, consumer)
 	return errors.Join(err, w.shutdown(detached, consumer))
@@ -144,10 +145,10 @@ func (w *Worker) cancelRunning(ctx context.Context) int {
 // the broker. It has no effect before Run's context is done.
 func (w *Worker) Terminate() { w.terminated() }
 
-func (w *Worker) setPool(p pool.Pool) {
+func (w *Worker) set(p pool.Pool, c broker.Consumer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pool = p
+	w.pool, w.consumer = p, c
 }
 
 // pause waits for d; it reports whether the time is up rather than ctx done.

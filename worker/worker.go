@@ -3,10 +3,12 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 
+	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -25,8 +27,9 @@ type Worker struct {
 	settling   context.Context // done: what is not settled now goes back to the broker
 	giveUp     context.CancelFunc
 
-	mu   sync.Mutex // guards pool against Stats
-	pool pool.Pool  // set by Run
+	mu       sync.Mutex // guards what Run sets against Stats and Resize
+	pool     pool.Pool
+	consumer broker.Consumer
 }
 
 // Stats is the state of a worker.
@@ -77,12 +80,18 @@ func (w *Worker) Stats() Stats {
 	return s
 }
 
-// Resize changes the number of slots at run time.
-func (w *Worker) Resize(n int) error {
+// Resize changes the number of slots at run time, and with it how many deliveries are held. Fewer slots end once their jobs do.
+func (w *Worker) Resize(ctx context.Context, slots int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.pool == nil {
+	if w.consumer == nil {
 		return errors.New("worker: resize: the worker does not run")
 	}
-	return w.pool.Resize(n)
+	if err := w.pool.Resize(slots); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	if err := w.consumer.SetPrefetch(ctx, slots*w.cfg.PrefetchMultiplier); err != nil {
+		return fmt.Errorf("worker: resize: %w", err)
+	}
+	return nil
 }

@@ -1,0 +1,201 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/broker/mem"
+	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/result"
+	"github.com/seed-399731e2/taskq/result/rpc"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// pair returns the store of a client and that of a worker, on one broker.
+func pair(t *testing.T, cfg rpc.Config) (client, worker *rpc.Backend, b broker.Broker) {
+	t.Helper()
+	server := mem.NewServer()
+	cfg.Broker = server.Open()
+	client, worker = rpc.New(cfg), rpc.New(rpc.Config{Broker: server.Open()})
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		if err := errors.Join(client.Close(ctx), worker.Close(ctx), cfg.Broker.Close(ctx)); err != nil {
+			t.Error(err)
+		}
+	})
+	return client, worker, cfg.Broker
+}
+
+func outcome(id, replyTo, value string) task.Meta {
+	return task.Meta{ID: id, State: task.Success, Result: codec.Raw(value), ReplyTo: replyTo, CorrelationID: id}
+}
+
+func expect(t *testing.T, client *rpc.Backend, id string) string {
+	t.Helper()
+	replyTo, err := client.Expect(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return replyTo
+}
+
+func TestOutcomesReachTheCaller(t *testing.T) {
+	t.Parallel()
+	client, worker, _ := pair(t, rpc.Config{})
+	replyTo := expect(t, client, "1")
+	if err := worker.Store(t.Context(), outcome("1", replyTo, `"done"`)); err != nil {
+		t.Fatal(err)
+	}
+	meta, err := client.Wait(t.Context(), "1")
+	if err != nil || meta.State != task.Success || string(meta.Result) != `"done"` {
+		t.Errorf("meta = %+v, %v", meta, err)
+	}
+	if meta, err = client.Get(t.Context(), "1"); err != nil || meta.State != task.Success {
+		t.Errorf("it is not kept: %+v, %v", meta, err)
+	}
+	if err := client.Forget(t.Context(), "1"); err != nil {
+		t.Fatal(err)
+	}
+	if meta, err = client.Get(t.Context(), "1"); err != nil || meta.State != task.Pending {
+		t.Errorf("it is not forgotten: %+v, %v", meta, err)
+	}
+}
+
+func TestOneQueueServesAllWaiters(t *testing.T) {
+	t.Parallel()
+	client, worker, _ := pair(t, rpc.Config{})
+	const n = 1000
+	replyTo := expect(t, client, "0")
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			meta, err := client.Wait(t.Context(), fmt.Sprint(i))
+			if err != nil || string(meta.Result) != fmt.Sprint(i) {
+				t.Errorf("outcome of %d = %s, %v", i, meta.Result, err)
+			}
+		})
+	}
+	for i := range n {
+		if err := worker.Store(t.Context(), outcome(fmt.Sprint(i), replyTo, fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wg.Wait()
+}
+
+func TestIntermediateStatesAreSeenAndDoNotEndTheWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, worker, _ := pair(t, rpc.Config{})
+		meta := outcome("1", expect(t, client, "1"), `null`)
+		meta.State = task.Retried
+		if err := worker.Store(t.Context(), meta); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := client.Wait(ctx, "1"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("err = %v, want to have waited", err)
+		}
+		if got, err := client.Get(t.Context(), "1"); err != nil || got.State != task.Retried {
+			t.Errorf("state = %s, %v; want RETRY", got.State, err)
+		}
+	})
+}
+
+func TestTheFirstFinalStateStays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, worker, _ := pair(t, rpc.Config{})
+		meta := outcome("1", expect(t, client, "1"), `1`)
+		failure := meta
+		failure.State, failure.Result = task.Failure, codec.Raw(`{"exc_type": "X", "exc_message": [], "exc_module": "y"}`)
+		for _, m := range []task.Meta{meta, failure} {
+			if err := worker.Store(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if got, err := client.Get(t.Context(), "1"); err != nil || got.State != task.Success {
+			t.Errorf("state = %s, %v; want SUCCESS", got.State, err)
+		}
+	})
+}
+
+func TestACallerThatIsGoneIsNoError(t *testing.T) {
+	t.Parallel()
+	_, worker, _ := pair(t, rpc.Config{})
+	for _, replyTo := range []string{"", "no-such-queue"} {
+		if err := worker.Store(t.Context(), outcome("1", replyTo, `1`)); err != nil {
+			t.Errorf("reply to %q: %v", replyTo, err)
+		}
+	}
+}
+
+func TestUnreadOutcomesAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, worker, _ := pair(t, rpc.Config{Keep: 10})
+		replyTo := expect(t, client, "0")
+		for i := range 25 {
+			if err := worker.Store(t.Context(), outcome(fmt.Sprint(i), replyTo, `1`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		for i, want := range map[int]task.State{14: task.Pending, 15: task.Success, 24: task.Success} {
+			if got, err := client.Get(t.Context(), fmt.Sprint(i)); err != nil || got.State != want {
+				t.Errorf("state of %d = %s, %v; want %s", i, got.State, err, want)
+			}
+		}
+	})
+}
+
+func TestCloseEndsTheWaitersAndDeletesTheQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, _, b := pair(t, rpc.Config{})
+		replyTo := expect(t, client, "1")
+		ended := make(chan error, 1)
+		go func() {
+			_, err := client.Wait(t.Context(), "1")
+			ended <- err
+		}()
+		synctest.Wait()
+		if err := client.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; !errors.Is(err, result.ErrClosed) {
+			t.Errorf("err = %v, want ErrClosed", err)
+		}
+		if _, err := b.(broker.Measurer).Measure(t.Context(), replyTo); !errors.Is(err, broker.ErrNoQueue) {
+			t.Errorf("err = %v, want the reply queue to be gone", err)
+		}
+		if _, err := client.Expect(t.Context(), "2"); !errors.Is(err, result.ErrClosed) {
+			t.Errorf("err = %v, want ErrClosed", err)
+		}
+	})
+}
+
+func TestRepliesThatAreNoRepliesAreDropped(t *testing.T) {
+	t.Parallel()
+	client, worker, b := pair(t, rpc.Config{})
+	replyTo := expect(t, client, "1")
+	for _, body := range []string{"", "no json", "[]", `{"status": 5}`} {
+		if err := b.Publish(t.Context(), broker.Address{RoutingKey: replyTo}, broker.Message{Body: []byte(body)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := worker.Store(t.Context(), outcome("1", replyTo, `1`)); err != nil {
+		t.Fatal(err)
+	}
+	if meta, err := client.Wait(t.Context(), "1"); err != nil || meta.State != task.Success {
+		t.Errorf("meta = %+v, %v", meta, err)
+	}
+}
