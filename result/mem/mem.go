@@ -25,7 +25,7 @@ type Backend struct {
 	metas   map[string]entry
 	swept   time.Time
 	waiters map[string]*waiter // by id
-	closed  chan struct{}            // closed by Close
+	closed  chan struct{}      // closed by Close
 }
 
 // waiter is shared by all who wait for one id.
