@@ -98,7 +98,8 @@ type (
 		Measure(ctx context.Context, queue string) (QueueStats, error)
 	}
 	// Delayer publishes a message that becomes visible after the delay. The message waits in the broker, not in this process.
-	// Implementations may deliver up to 100 ms late, never early.
+	// Implementations may deliver up to 100 ms late. When the broker has no such exact delay they may deliver early, but never
+	// those of up to 5 s: the message says when it is due, and the receiver parks it for the rest.
 	Delayer interface {
 		PublishDelayed(ctx context.Context, to Address, msg Message, delay time.Duration) error
 	}

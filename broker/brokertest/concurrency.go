@@ -34,7 +34,7 @@ func load(f *fixture) {
 	}
 	for p := range publishers {
 		b := f.full
-		wg.Go(func() { f.send(ctx, b, queue, p) })
+		wg.Go(func() { f.send(f.Context(), b, queue, p) }) // not ctx: the last confirm may come after the last ack
 	}
 	wg.Wait()
 	if len(tally.acked) != publishers*perOne {

@@ -1,0 +1,167 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/seed-399731e2/taskq/broker"
+)
+
+// Delayed messages wait in one queue per delay, whose messages expire after exactly that time and go back, through the default
+// exchange, to the queue that their routing key names. One delay per queue, because RabbitMQ expires messages at the head only.
+const (
+	parkPrefix = "taskq.delay." // exchange and queue, followed by milliseconds
+
+	parkStep    = 100 * time.Millisecond // the grid of short delays, which round up to it
+	parkExact   = 5 * time.Second        // up to here
+	parkSeconds = 20 * time.Second       // then whole seconds up to here, then parkGrowth
+	parkGrowth  = 1.1
+	parkLongest = 14 * 24 * time.Hour
+
+	// parkTrust is how long a destination is believed to exist after it was seen.
+	parkTrust = time.Minute
+)
+
+// parking remembers which delay queues were declared and which destinations were seen.
+type parking struct {
+	mu       sync.Mutex
+	declared map[time.Duration]bool
+	seen     map[string]time.Time
+}
+
+// PublishDelayed implements broker.Delayer for the default exchange; another exchange is ErrInvalid, since the message could not
+// keep both its way there and its routing key. Up to 5 s the message comes on time or up to 100 ms late; a longer delay waits in
+// the longest delay queue that is not longer, and comes early: the receiver parks it again for the rest. The expiration of msg does
+// not pass the delay queue. ErrUnroutable when the queue does not exist.
+func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg broker.Message, delay time.Duration) error {
+	if delay <= 0 {
+		return b.Publish(ctx, to, msg)
+	}
+	if to.Exchange != "" {
+		return invalid("delayed message", "it must go to a queue through the default exchange; publish it there with the queue's name as routing key")
+	}
+	if err := checkName("queue name", to.RoutingKey); err != nil {
+		return err
+	}
+	bucket := parkBucket(delay)
+	if err := b.checkDestination(ctx, to); err != nil {
+		return err
+	}
+	msg.Expiration = 0 // would end the delay early
+	parked := broker.Address{Exchange: parkName(bucket), RoutingKey: to.RoutingKey}
+	for again := false; ; again = true {
+		if err := b.declareParking(ctx, bucket); err != nil {
+			return err
+		}
+		err := b.Publish(ctx, parked, msg)
+		if again || !errors.Is(err, broker.ErrUnroutable) {
+			return err
+		}
+		b.parking.forget(bucket) // somebody deleted the delay queue
+	}
+}
+
+// parkBucket is the delay queue for a delay: rounded up to the grid when short, else the longest one that is not longer.
+func parkBucket(delay time.Duration) time.Duration {
+	switch {
+	case delay <= parkExact:
+		return (delay + parkStep - 1) / parkStep * parkStep
+	case delay < parkSeconds+time.Second:
+		return min(delay.Truncate(time.Second), parkSeconds)
+	}
+	bucket := parkSeconds
+	for {
+		next := time.Duration(float64(bucket) * parkGrowth).Truncate(time.Second)
+		if next > delay || next > parkLongest {
+			return bucket
+		}
+		bucket = next
+	}
+}
+
+func parkName(bucket time.Duration) string {
+	return parkPrefix + strconv.FormatInt(bucket.Milliseconds(), 10)
+}
+
+// declareParking declares the delay queue once. It has no x-expires: RabbitMQ would delete it with its messages when nothing but
+// publishing happened on it.
+func (b *Broker) declareParking(ctx context.Context, bucket time.Duration) error {
+	if b.parking.has(bucket) {
+		return nil
+	}
+	name := parkName(bucket)
+	topology := broker.Topology{
+		Exchanges: []broker.Exchange{{Name: name, Kind: broker.Fanout}},
+		Queues: []broker.Queue{{Name: name, Arguments: broker.Table{
+			broker.ArgMessageTTL:         bucket.Milliseconds(),
+			broker.ArgDeadLetterExchange: "",
+		}}},
+		Bindings: []broker.Binding{{Exchange: name, Queue: name}},
+	}
+	vhost := b.endpoints[0].vhost
+	err := b.request(ctx, b.requests(), func(ch *amqp091.Channel) error { return declareOn(ch, topology, vhost) })
+	if err != nil {
+		return fmt.Errorf("amqp: delay message: %w", err)
+	}
+	b.parking.add(bucket)
+	return nil
+}
+
+// checkDestination looks whether the queue exists: after the delay, a message to a missing queue would vanish without a word.
+func (b *Broker) checkDestination(ctx context.Context, to broker.Address) error {
+	if to.Optional || b.parking.isTrusted(to.RoutingKey) {
+		return nil
+	}
+	_, err := b.Measure(ctx, to.RoutingKey)
+	if errors.Is(err, broker.ErrNoQueue) {
+		return fmt.Errorf("amqp: delay message for queue %q: %w", to.RoutingKey, broker.ErrUnroutable)
+	}
+	if err != nil && !errors.Is(err, broker.ErrAccess) { // exclusive to another connection: it exists
+		return err
+	}
+	b.parking.trust(to.RoutingKey)
+	return nil
+}
+
+func (p *parking) has(bucket time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.declared[bucket]
+}
+
+func (p *parking) add(bucket time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.declared == nil {
+		p.declared = map[time.Duration]bool{}
+	}
+	p.declared[bucket] = true
+}
+
+func (p *parking) forget(bucket time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.declared, bucket)
+}
+
+func (p *parking) isTrusted(queue string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seen, ok := p.seen[queue]
+	return ok && time.Since(seen) < parkTrust
+}
+
+func (p *parking) trust(queue string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen == nil || len(p.seen) >= 1000 { // names of reply queues would add up
+		p.seen = map[string]time.Time{}
+	}
+	p.seen[queue] = time.Now()
+}

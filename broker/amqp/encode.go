@@ -1,0 +1,239 @@
+package amqp
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/seed-399731e2/taskq/broker"
+)
+
+const (
+	maxShort      = 255                                    // bytes of a short string (section 4.2.5.3)
+	maxExpiration = (1<<32 - 1) * time.Millisecond         // RabbitMQ's longest timer
+	maxHeader     = frameMax - frameHead - headerFixed - 1 // bytes of properties: a content header is one frame
+)
+
+// publishing is a message ready for the wire. It shares the body and nothing else with the caller's message.
+type publishing struct {
+	to   broker.Address
+	wire amqp091.Publishing
+}
+
+// encode checks everything that the wire cannot carry, because the client library finds out while writing and then closes the
+// connection. It never changes msg. Errors do not quote over-long values.
+func encode(to broker.Address, msg broker.Message, maxBody int) (*publishing, error) {
+	short := []struct{ name, value string }{
+		{"exchange", to.Exchange},
+		{"routing key", to.RoutingKey},
+		{"content type", msg.ContentType},
+		{"content encoding", msg.ContentEncoding},
+		{"correlation id", msg.CorrelationID},
+		{"reply to", msg.ReplyTo},
+		{"message id", msg.MessageID},
+		{"type", msg.Type},
+		{"app id", msg.AppID},
+	}
+	size := 0
+	for _, f := range short {
+		if err := checkShort(f.name, f.value); err != nil {
+			return nil, err
+		}
+		size += 1 + len(f.value)
+	}
+	if len(msg.Body) > maxBody {
+		return nil, invalid("body", fmt.Sprintf("it has %d bytes, more than MaxBody, %d", len(msg.Body), maxBody))
+	}
+	expiration, err := formatExpiration(msg.Expiration)
+	if err != nil {
+		return nil, err
+	}
+	headers, n, err := encodeTable(msg.Headers, "header", 0)
+	if err != nil {
+		return nil, err
+	}
+	if size += n; size > maxHeader {
+		return nil, invalid("headers", fmt.Sprintf("they take %d bytes with the other properties, more than the %d of one frame", size, maxHeader))
+	}
+	for _, name := range deadLetterHeaders() {
+		delete(headers, name)
+	}
+	out := &publishing{to: to, wire: amqp091.Publishing{
+		Headers:         headers,
+		ContentType:     msg.ContentType,
+		ContentEncoding: msg.ContentEncoding,
+		DeliveryMode:    amqp091.Persistent,
+		Priority:        msg.Priority,
+		CorrelationId:   msg.CorrelationID,
+		ReplyTo:         msg.ReplyTo,
+		Expiration:      expiration,
+		MessageId:       msg.MessageID,
+		Timestamp:       msg.Timestamp,
+		Type:            msg.Type,
+		AppId:           msg.AppID,
+		Body:            msg.Body,
+	}}
+	if msg.Transient {
+		out.wire.DeliveryMode = amqp091.Transient
+	}
+	return out, nil
+}
+
+// deadLetterHeaders are written by the broker. A message that is published again must not carry them: RabbitMQ < 4 takes a second
+// pass through the same queues for a cycle and drops the message without a word.
+func deadLetterHeaders() []string {
+	return []string{
+		"x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
+		"x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", headerDeliveryCount, "x-acquired-count",
+	}
+}
+
+func invalid(field, why string) error {
+	return fmt.Errorf("amqp: %s: %w: %s", field, broker.ErrInvalid, why)
+}
+
+func checkShort(field, value string) error {
+	if len(value) > maxShort {
+		return invalid(field, fmt.Sprintf("it has %d bytes, AMQP carries at most %d", len(value), maxShort))
+	}
+	return nil
+}
+
+// formatExpiration is the property expiration: milliseconds, rounded up, "" for none.
+func formatExpiration(d time.Duration) (string, error) {
+	switch {
+	case d == 0:
+		return "", nil
+	case d < 0:
+		return "", invalid("expiration", fmt.Sprintf("it is negative: %v", d))
+	case d > maxExpiration:
+		return "", invalid("expiration", fmt.Sprintf("it is %v, RabbitMQ takes at most %v", d, maxExpiration))
+	}
+	return strconv.FormatInt(int64((d+time.Millisecond-1)/time.Millisecond), 10), nil
+}
+
+// encodeTable copies a table into the types that every peer reads alike and returns its size on the wire.
+func encodeTable(table broker.Table, what string, depth int) (amqp091.Table, int, error) {
+	if table == nil {
+		return nil, 4, nil
+	}
+	if depth > maxDepth || len(table) > maxEntries {
+		return nil, 0, invalid(what, fmt.Sprintf("tables may nest %d deep and have %d entries", maxDepth, maxEntries))
+	}
+	out := make(amqp091.Table, len(table))
+	size := 4
+	for name, value := range table {
+		if len(name) > maxShort {
+			return nil, 0, invalid(what+" name", fmt.Sprintf("it has %d bytes, AMQP carries at most %d", len(name), maxShort))
+		}
+		field, n, err := encodeValue(value, what+" "+strconv.Quote(name), depth)
+		if err != nil {
+			return nil, 0, err
+		}
+		out[name] = field
+		size += 1 + len(name) + n
+	}
+	return out, size, nil
+}
+
+// encodeValue returns the value as it is written, and its size with the type tag. Only the types of broker.Table pass: py-amqp
+// reads a negative int64 as unsigned and takes the short integers for something else, and the client library cuts an int to 32
+// bits.
+func encodeValue(value any, what string, depth int) (any, int, error) {
+	switch v := value.(type) {
+	case nil:
+		return nil, 1, nil
+	case bool:
+		return v, 2, nil
+	case string:
+		return v, 5 + len(v), nil
+	case []byte:
+		return v, 5 + len(v), nil
+	case int32:
+		return v, 5, nil
+	case int64:
+		if v < 0 {
+			return nil, 0, invalid(what, "it is a negative int64, which Python's client misreads; send an int32 or a string")
+		}
+		return v, 9, nil
+	case float64:
+		return v, 9, nil
+	case time.Time:
+		return time.Unix(v.Unix(), 0).UTC(), 9, nil // as it will be read
+	case []any:
+		return encodeArray(v, what, depth+1)
+	case broker.Table:
+		table, n, err := encodeTable(v, what, depth+1)
+		if table == nil {
+			table = amqp091.Table{}
+		}
+		return table, 1 + n, err
+	}
+	why := fmt.Sprintf("it has the type %T; use nil, bool, string, []byte, int32, int64, float64, time.Time, []any or Table", value)
+	return nil, 0, invalid(what, why)
+}
+
+func encodeArray(values []any, what string, depth int) (any, int, error) {
+	if depth > maxDepth || len(values) > maxEntries {
+		return nil, 0, invalid(what, fmt.Sprintf("arrays may nest %d deep and have %d entries", maxDepth, maxEntries))
+	}
+	out := make([]any, len(values))
+	size := 5
+	for i, value := range values {
+		field, n, err := encodeValue(value, what, depth)
+		if err != nil {
+			return nil, 0, err
+		}
+		out[i] = field
+		size += n
+	}
+	return out, size, nil
+}
+
+// decodeTable turns the client library's table type into the contract's.
+func decodeTable(table amqp091.Table) broker.Table {
+	if table == nil {
+		return nil
+	}
+	out := make(broker.Table, len(table))
+	for name, value := range table {
+		out[name] = decodeValue(value)
+	}
+	return out
+}
+
+func decodeValue(value any) any {
+	switch v := value.(type) {
+	case amqp091.Table:
+		return decodeTable(v)
+	case amqp091.Decimal: // kombu sends them; a string keeps every digit
+		return decimalText(v)
+	case time.Time:
+		return v.UTC()
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = decodeValue(v[i])
+		}
+		return out
+	}
+	return value
+}
+
+func decimalText(d amqp091.Decimal) string {
+	digits, sign := strconv.FormatInt(int64(d.Value), 10), ""
+	if d.Value < 0 {
+		digits, sign = digits[1:], "-"
+	}
+	scale := int(d.Scale)
+	if scale == 0 {
+		return sign + digits
+	}
+	if len(digits) <= scale {
+		digits = strings.Repeat("0", scale-len(digits)+1) + digits
+	}
+	return sign + digits[:len(digits)-scale] + "." + digits[len(digits)-scale:]
+}

@@ -1,0 +1,159 @@
+package amqp
+
+import (
+	"encoding/binary"
+	"net"
+)
+
+// Frames of AMQP 0-9-1 (section 2.3.5): type, channel, size of the payload, payload, end octet.
+const (
+	frameHead      = 7
+	frameEnd       = 0xCE
+	frameMax       = 128 << 10 // asked for, as RabbitMQ's own default
+	typeMethod     = 1
+	typeHeader     = 2
+	typeBody       = 3
+	typeHeartbeat  = 8
+	maxHeaderFrame = 1 << 20 // above any negotiated frame size: such a frame is left to the client library to refuse
+)
+
+// frameConn is the connection that the client library reads from. It cuts the stream into frames and repairs content headers
+// (repairHeader); everything else passes through as it is.
+type frameConn struct {
+	net.Conn
+	broken chan error // gets the first error of the socket; buffered, never closed
+
+	buf  []byte // read from the socket; buf[r:] is not looked at yet
+	r    int
+	out  []byte // a repaired frame, on its way to the reader
+	pass int    // bytes of the current frame that pass through
+	raw  bool   // this is no AMQP: everything passes through
+	err  error  // the socket's, delivered when the rest is
+}
+
+func newFrameConn(conn net.Conn) *frameConn {
+	return &frameConn{Conn: conn, broken: make(chan error, 1), buf: make([]byte, 0, 32<<10)}
+}
+
+// Write implements net.Conn.
+func (c *frameConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.report(err)
+	}
+	return n, err
+}
+
+func (c *frameConn) report(err error) {
+	select {
+	case c.broken <- err:
+	default: // the first one is the cause
+	}
+}
+
+// Read implements net.Conn. It has one caller, the client library's reader.
+func (c *frameConn) Read(p []byte) (int, error) {
+	for len(p) > 0 {
+		if n := c.take(p); n > 0 {
+			return n, nil
+		}
+		if c.err != nil {
+			c.report(c.err)
+			return 0, c.err
+		}
+		if c.pass > len(p) && len(p) >= cap(c.buf)/2 { // a big body: straight into the reader's buffer
+			n, err := c.Conn.Read(p)
+			c.pass -= n
+			c.err = err
+			if n > 0 {
+				return n, nil
+			}
+			continue
+		}
+		c.fill()
+	}
+	return 0, nil
+}
+
+// take copies to p what can be delivered without reading from the socket.
+func (c *frameConn) take(p []byte) int {
+	n := 0
+	for n < len(p) {
+		switch rest := c.buf[c.r:]; {
+		case len(c.out) > 0:
+			k := copy(p[n:], c.out)
+			c.out = c.out[k:]
+			n += k
+		case len(rest) == 0:
+			return n
+		case c.pass > 0 || c.raw:
+			if !c.raw {
+				rest = rest[:min(len(rest), c.pass)]
+			}
+			k := copy(p[n:], rest)
+			c.r += k
+			c.pass = max(0, c.pass-k)
+			n += k
+		case c.next(rest): // it decided how the frame goes on
+		case c.err != nil: // it stays incomplete
+			c.raw = true
+		default:
+			return n
+		}
+	}
+	return n
+}
+
+// next looks at the frame that starts rest. It returns false when more of it is needed.
+func (c *frameConn) next(rest []byte) bool {
+	switch rest[0] {
+	case typeMethod, typeHeader, typeBody, typeHeartbeat:
+	default:
+		c.raw = true
+		return true
+	}
+	if len(rest) < frameHead {
+		return false
+	}
+	size := int(binary.BigEndian.Uint32(rest[3:]))
+	whole := frameHead + size + 1
+	if rest[0] != typeHeader || size > maxHeaderFrame {
+		c.pass = whole
+		return true
+	}
+	if len(rest) < whole {
+		return false
+	}
+	c.r += whole
+	c.out = repairFrame(rest[:whole])
+	return true
+}
+
+// fill reads from the socket behind what is there, making room first.
+func (c *frameConn) fill() {
+	rest := copy(c.buf, c.buf[c.r:])
+	c.buf, c.r = c.buf[:rest], 0
+	if rest == cap(c.buf) { // a header frame larger than the buffer
+		c.buf = append(make([]byte, 0, 2*cap(c.buf)), c.buf...)
+	}
+	n, err := c.Conn.Read(c.buf[rest:cap(c.buf)])
+	c.buf = c.buf[:rest+n]
+	c.err = err
+}
+
+// repairFrame returns a content-header frame that the client library can read: frame itself, changed in place, or a new one.
+func repairFrame(frame []byte) []byte {
+	if frame[len(frame)-1] != frameEnd {
+		return frame // out of step: the library's to refuse
+	}
+	payload := frame[frameHead : len(frame)-1]
+	repaired, replaced := repairHeader(payload)
+	if !replaced {
+		return frame
+	}
+	out := make([]byte, 0, frameHead+len(repaired)+1)
+	out = append(out, frame[:3]...)
+	out = binary.BigEndian.AppendUint32(out, uint32(len(repaired)))
+	out = append(out, repaired...)
+	return append(out, frameEnd)
+}

@@ -1,0 +1,159 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+)
+
+// The two purposes of a connection.
+const (
+	linkConsume = "consume"
+	linkPublish = "publish"
+)
+
+const (
+	// accessPause is the least wait after refused credentials: brokers lock users out who try too often.
+	accessPause = 30 * time.Second
+	// settledAfter is how long something must hold until its next failure counts as the first one.
+	settledAfter = 10 * time.Second
+	// goodbye is how long the closing handshake of a connection may take.
+	goodbye = time.Second
+)
+
+// link supervises the sessions of one purpose: it opens the first when one is wanted and replaces each that is lost, for ever.
+type link struct {
+	b       *Broker
+	name    string
+	restore func(context.Context, *session) // rebuilds what the broker forgot with the connection, before a new session is used
+
+	mu      sync.Mutex
+	current *session
+	last    error         // why there is no current session
+	changed chan struct{} // closed and replaced when current changes
+	started bool
+}
+
+func newLink(b *Broker, name string, restore func(context.Context, *session)) *link {
+	return &link{b: b, name: name, restore: restore, changed: make(chan struct{})}
+}
+
+// session waits for a live session until ctx ends.
+func (l *link) session(ctx context.Context) (*session, error) {
+	for {
+		l.mu.Lock()
+		if !l.started {
+			l.started = l.b.crew.start(l.supervise)
+		}
+		current, last, changed := l.current, l.last, l.changed
+		l.mu.Unlock()
+		if current != nil && current.alive() {
+			return current, nil
+		}
+		select {
+		case <-changed:
+		case <-l.b.life.Done():
+			return nil, broker.ErrClosed
+		case <-ctx.Done():
+			if l.b.life.Err() != nil {
+				return nil, broker.ErrClosed
+			}
+			if last == nil {
+				return nil, fmt.Errorf("%w: no connection: %w", broker.ErrUnavailable, ctx.Err())
+			}
+			return nil, fmt.Errorf("%w: no connection: %w: %w", broker.ErrUnavailable, ctx.Err(), last)
+		}
+	}
+}
+
+func (l *link) isStarted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.started
+}
+
+func (l *link) set(s *session, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.current, l.last = s, err
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// supervise connects, hands the session out, waits for its loss, and starts over.
+func (l *link) supervise() {
+	ctx, log := l.b.life, l.b.cfg.Logger.With("connection", l.name)
+	first, failures := true, 0
+	for ctx.Err() == nil {
+		s, err := l.connect(ctx)
+		if err == nil {
+			if !first {
+				l.restore(ctx, s)
+				log.Info("Connected to broker again", "broker", s.endpoint.String())
+			}
+			first = false
+			since := time.Now()
+			l.set(s, nil)
+			select {
+			case <-s.done:
+			case <-ctx.Done():
+				s.close(goodbye)
+			}
+			err = s.cause
+			if time.Since(since) >= settledAfter {
+				failures = 0
+			}
+		}
+		l.set(nil, err)
+		if ctx.Err() != nil {
+			return
+		}
+		pause := l.b.backoff(failures)
+		if errors.Is(err, broker.ErrAccess) {
+			pause = max(pause, accessPause)
+		}
+		failures++
+		if s != nil {
+			log.Warn("Connection to broker lost", "broker", s.endpoint.String(), "error", err, "retry_in", pause)
+		} else {
+			log.Warn("Cannot connect to broker", "error", err, "retry_in", pause)
+		}
+		if !wait(ctx, pause) {
+			return
+		}
+	}
+}
+
+// connect takes the session that Open made, or makes one.
+func (l *link) connect(ctx context.Context) (*session, error) {
+	if s := l.b.spare.Swap(nil); s != nil && s.alive() {
+		return s, nil
+	}
+	return l.b.connect(ctx)
+}
+
+// backoff is the wait after so many failures: a random part of a span that doubles up to its maximum ("full jitter").
+func (b *Broker) backoff(failures int) time.Duration {
+	span := b.cfg.BackoffMax
+	if failures < 30 {
+		span = min(span, b.cfg.BackoffMin<<failures)
+	}
+	return rand.N(span) + time.Millisecond
+}
+
+// wait waits for d; false when ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
