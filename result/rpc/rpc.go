@@ -17,6 +17,7 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/result"
+	"github.com/seed-399731e2/taskq/result/internal/waiters"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -36,9 +37,10 @@ const (
 
 // Backend is the rpc result store. Make it with New.
 type Backend struct {
-	cfg   Config
-	queue string
-	store store
+	cfg     Config
+	queue   string
+	store   store
+	waiters waiters.Set
 
 	mu       sync.Mutex // guards the fields below; held while the consumer is opened
 	consumer broker.Consumer
@@ -59,7 +61,7 @@ func New(cfg Config) *Backend {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Backend{cfg: cfg, queue: uuid.NewString(), store: newStore(cfg.Keep)}
+	return &Backend{cfg: cfg, queue: uuid.NewString(), store: store{keep: cfg.Keep, metas: map[string]task.Meta{}}}
 }
 
 // Expect implements result.Replier: it opens the reply queue on first use.
@@ -96,7 +98,7 @@ func (b *Backend) receive(ctx context.Context, consumer broker.Consumer, done ch
 			if !errors.Is(err, broker.ErrClosed) {
 				b.cfg.Logger.ErrorContext(ctx, "reply consumer ended", "error", err)
 			}
-			b.store.close(fmt.Errorf("rpc: %w", result.ErrClosed))
+			b.waiters.Close(fmt.Errorf("rpc: %w", result.ErrClosed))
 			return
 		}
 		b.file(ctx, d)
@@ -113,6 +115,7 @@ func (b *Backend) file(ctx context.Context, d *broker.Delivery) {
 			meta.ID = d.CorrelationID
 		}
 		b.store.put(meta)
+		b.waiters.Deliver(meta)
 	}
 	if err := d.Settle(ctx, broker.Ack); err != nil { // it comes again; outcomes are idempotent
 		b.cfg.Logger.DebugContext(ctx, "reply was not acknowledged", "id", d.CorrelationID, "error", err)
@@ -142,15 +145,20 @@ func (b *Backend) Store(ctx context.Context, meta task.Meta) error {
 }
 
 // Get implements task.Results: what has arrived so far.
-func (b *Backend) Get(_ context.Context, id string) (task.Meta, error) { return b.store.get(id) }
+func (b *Backend) Get(_ context.Context, id string) (task.Meta, error) {
+	return b.store.get(id), b.waiters.Err()
+}
 
 // Wait implements task.Results.
 func (b *Backend) Wait(ctx context.Context, id string) (task.Meta, error) {
-	return b.store.wait(ctx, id)
+	return b.waiters.Wait(ctx, id, func() (task.Meta, error) { return b.store.get(id), nil })
 }
 
 // Forget implements task.Results.
-func (b *Backend) Forget(_ context.Context, id string) error { return b.store.forget(id) }
+func (b *Backend) Forget(_ context.Context, id string) error {
+	b.store.forget(id)
+	return b.waiters.Err()
+}
 
 // Close implements result.Backend: it deletes the reply queue.
 func (b *Backend) Close(ctx context.Context) error {
@@ -160,7 +168,7 @@ func (b *Backend) Close(ctx context.Context) error {
 		return nil
 	}
 	b.closed = true
-	b.store.close(fmt.Errorf("rpc: %w", result.ErrClosed))
+	b.waiters.Close(fmt.Errorf("rpc: %w", result.ErrClosed))
 	if b.consumer == nil {
 		return nil
 	}
