@@ -98,7 +98,7 @@ func (c Command) checkArgs(cmd *cobra.Command, args []string) error {
 func (p *program) run(c Command, cmd *cobra.Command, args []string) error {
 	s, err := p.session(c, cmd)
 	if err != nil {
-		return p.explain(nil, err)
+		return explain(nil, err)
 	}
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
@@ -112,5 +112,5 @@ func (p *program) run(c Command, cmd *cobra.Command, args []string) error {
 	if ctx.Err() != nil && errors.Is(context.Cause(ctx), errInterrupted) {
 		err = Exit(Interrupted, errInterrupted)
 	}
-	return p.explain(s, err)
+	return explain(s, err)
 }

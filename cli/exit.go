@@ -66,11 +66,11 @@ func ExitCode(err error) int {
 }
 
 // explain turns an error into one sentence for the user, with the remedy and without secrets.
-func (p *program) explain(s *Session, err error) error {
+func explain(s *Session, err error) error {
 	if err == nil {
 		return nil
 	}
-	text := p.sentence(s, err)
+	text := sentence(s, err)
 	if s != nil {
 		text = s.Config.Scrub(text)
 	}
@@ -87,29 +87,15 @@ func (e *told) Error() string { return e.text }
 
 func (e *told) Unwrap() error { return e.err }
 
-func (p *program) sentence(s *Session, err error) string {
+func sentence(s *Session, err error) string {
 	text := cause(err.Error())
-	if s == nil || s.app == nil {
-		return text
-	}
-	where := s.brokerText()
 	switch {
-	case errors.Is(err, broker.ErrAccess):
-		return fmt.Sprintf("the broker at %s refuses: %s; check user, password and virtual host of its URL", where, text)
-	case errors.Is(err, broker.ErrUnavailable):
-		return fmt.Sprintf("the broker at %s cannot be reached: %s; start it, or name another one with --broker or TASKQ_BROKER_URL",
-			where, text)
 	case errors.Is(err, task.ErrNoResults):
 		return "no result store is configured (result_backend is disabled); name one with --result-backend or TASKQ_RESULT_BACKEND"
-	}
-	return text
-}
-
-// brokerText is the broker's URL for people, and where it is configured.
-func (s *Session) brokerText() string {
-	text := config.MaskURL(s.app.Config().BrokerURL)
-	if origin := s.Config.Origin("broker_url"); origin.From != config.FromDefault {
-		text += " (" + origin.String() + ")"
+	case errors.Is(err, broker.ErrAccess), errors.Is(err, broker.ErrUnavailable):
+		if s != nil && s.Config.Given("broker_url") {
+			return fmt.Sprintf("%s (from %s)", text, s.Config.Origin("broker_url"))
+		}
 	}
 	return text
 }

@@ -135,7 +135,7 @@ func (s *Session) queueOf(sig task.Signature) string {
 func (s *Session) sendError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return Exit(Unavailable, fmt.Errorf("the broker at %s did not answer within %s; the task may or may not have been sent (%w)",
-			s.brokerText(), connectWait, err))
+			s.Config.Show("broker_url"), connectWait, err))
 	}
 	return err
 }

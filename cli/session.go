@@ -18,6 +18,7 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/cli/config"
 	"github.com/seed-399731e2/taskq/cli/console"
+	"github.com/seed-399731e2/taskq/internal/sqlitedb"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/worker"
 )
@@ -110,6 +111,13 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	cfg.DefaultQueue = s.Config.Text("default_queue")
 	cfg.QueueType = broker.QueueType(strings.ToLower(s.Config.Text("queue_type")))
 	cfg.Logger = s.Log
+	if cfg.BrokerURL == "" {
+		path, err := sqlitedb.DefaultPath()
+		if err != nil {
+			return nil, Exit(Misconfigured, err)
+		}
+		s.Log.Info("no broker is configured: using the embedded store", "path", path)
+	}
 	app, err := taskq.New(cfg)
 	if err != nil {
 		return nil, Exit(Misconfigured, s.withOrigin(err))
