@@ -18,15 +18,19 @@ func (s *seat) prepare() bool {
 	return s.persist(s.life, s.openHooks)
 }
 
-// admit makes the slot able to run the job that it has taken. When the grace of Stop ends meanwhile the job runs all the same:
-// its context tells it that nothing was started.
-func (s *seat) admit() {
-	if len(s.pool.checkers) > 0 {
-		s.persist(s.pool.base, func(ctx context.Context) error {
-			return s.check(ctx, Checker.JobReady)
-		})
+// admit makes the slot able to run the job that it has taken, and returns the context for it. When the pool is stopped meanwhile the
+// job runs all the same: that context is done, which tells it that nothing was started.
+func (s *seat) admit() context.Context {
+	if len(s.pool.checkers) == 0 {
+		return s.pool.base
 	}
+	if !s.persist(s.pool.awake, s.checkForJob) {
+		return s.pool.awake
+	}
+	return s.pool.base
 }
+
+func (s *seat) checkForJob(ctx context.Context) error { return s.check(ctx, Checker.JobReady) }
 
 // persist repeats step until it succeeds, with back-off; false when ctx ends first.
 func (s *seat) persist(parent context.Context, step func(context.Context) error) bool {

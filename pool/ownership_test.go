@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/seed-399731e2/taskq/pool"
@@ -108,6 +109,71 @@ func TestAnotherSlotsJobIsRefused(t *testing.T) {
 		})
 		close(release)
 		wait(t, first)
+	}
+}
+
+// meddler is a hook that lays hands on the other slot's value.
+type meddler struct {
+	r     *pool.Resource[*conn]
+	mu    sync.Mutex
+	slots []*pool.Slot
+	errs  []error
+}
+
+func (h *meddler) SlotStart(_ context.Context, s *pool.Slot) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.slots = append(h.slots, s)
+	return nil
+}
+
+func (h *meddler) JobDone(ctx context.Context, s *pool.Slot) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, other := range h.slots {
+		if other.ID() != s.ID() {
+			h.r.SlotStop(ctx, other)
+			h.errs = append(h.errs, h.r.SlotReady(ctx, other))
+		}
+	}
+}
+
+func (h *meddler) SlotStop(context.Context, *pool.Slot) {}
+
+func TestAnotherSlotsHookIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []pool.Kind{pool.Threads, pool.Goroutines} {
+		srv := &server{tb: t}
+		r := srv.resource()
+		h := &meddler{r: r}
+		p := newPool(t, kind, pool.Config{Size: 2, Hooks: []pool.Hook{r, h}})
+		eventually(t, "both slots open", func() bool { return p.Stats().Idle == 2 })
+		run(t, p, func(context.Context) {})
+		eventually(t, "the job done and its slot idle", func() bool { return p.Stats().Idle == 2 })
+		if srv.live() != 2 || srv.opened() != 2 {
+			t.Errorf("%d connections opened, %d live, want both slots to keep theirs", srv.opened(), srv.live())
+		}
+		stop(t, p)
+		if len(h.errs) != 1 {
+			t.Fatalf("%d tries, want 1", len(h.errs))
+		}
+		foreign(t, "hook", h.errs[0], "can only be used by its hooks", "between its jobs", "that is another slot")
+	}
+}
+
+func TestAnErrorOfCloseIsOnlyLogged(t *testing.T) {
+	t.Parallel()
+	var book logBook
+	r := &pool.Resource[int]{
+		Name:  "number",
+		Open:  func(context.Context) (int, error) { return 1, nil },
+		Close: func(context.Context, int) error { return errors.New("it was gone") },
+	}
+	p := newPool(t, pool.Solo, pool.Config{Hooks: []pool.Hook{r}, Logger: book.logger()})
+	run(t, p, func(context.Context) {})
+	stop(t, p)
+	if book.count("it was gone") != 1 {
+		t.Error("the error was not logged")
 	}
 }
 

@@ -7,10 +7,10 @@ import (
 )
 
 // Job is one piece of work. Its context carries the slot (see SlotFrom) and is cancelled by nothing but the end of Stop's grace;
-// limits and revocations are the caller's, who derives from it.
+// limits and revocations are the caller's, who derives from it. A job that submits to its own pool and waits can wait for ever.
 //
 // A job may find its context done at its first line: then the pool was stopped while the slot could not open its resources, so
-// nothing of the job was started and its message can go back as it came.
+// nothing of the job was started and its message can go back as it came. Stop brings that about at once, not after the grace.
 type Job func(ctx context.Context)
 
 // Pool runs jobs on slots, one job at a time on each. All methods are safe for concurrent use.

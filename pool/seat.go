@@ -55,7 +55,7 @@ type interrupter interface{ interrupt() }
 
 func newSeat(p *slots, id, tries int) *seat {
 	s := &seat{id: id, pool: p, log: p.log.With(slog.Int("slot", id)), cells: map[any]interrupter{}, tries: tries}
-	s.life, s.retire = context.WithCancelCause(p.base)
+	s.life, s.retire = context.WithCancelCause(p.awake)
 	return s
 }
 
@@ -99,12 +99,12 @@ func (s *seat) wait() (Job, bool) {
 
 // work runs one job and its hooks; false when the seat shall leave.
 func (s *seat) work(job Job) bool {
-	s.admit()
-	s.do(job, s.epoch.Add(1))
+	ctx := s.admit()
+	s.do(ctx, job, s.epoch.Add(1))
 	if !s.finish() {
 		return false
 	}
-	return !s.leaving.Load() || !s.pool.mayLeave(s)
+	return s.life.Err() == nil && (!s.leaving.Load() || !s.pool.mayLeave(s))
 }
 
 // finish ends the job's right to the slot; false when the slot was given up before.
@@ -132,12 +132,12 @@ func (s *seat) shut() {
 }
 
 // do runs the job; a panic ends here.
-func (s *seat) do(job Job, epoch uint64) {
+func (s *seat) do(ctx context.Context, job Job, epoch uint64) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.pool.panics.Add(1)
 			s.logPanic("job panicked", v)
 		}
 	}()
-	job(s.context(s.pool.base, epoch))
+	job(s.context(ctx, epoch))
 }

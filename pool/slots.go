@@ -34,6 +34,8 @@ type slots struct {
 	root   context.Context // never cancelled: for hooks that close
 	base   context.Context // parent of the jobs' contexts; cancelled when the grace of Stop is over
 	cancel context.CancelCauseFunc
+	awake  context.Context // parent of the seats' lives, below base; ends at the beginning of Stop
+	halted context.CancelCauseFunc
 
 	unstarted atomic.Int64 // slots that are started when a job comes for them; written under mu
 	panics    atomic.Uint64
@@ -77,6 +79,7 @@ func New(kind Kind, cfg Config) (Pool, error) {
 		}
 	}
 	p.base, p.cancel = context.WithCancelCause(p.root)
+	p.awake, p.halted = context.WithCancelCause(p.base)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fill(0)

@@ -32,10 +32,7 @@ func (p *slots) halt() {
 	p.stopped = true
 	p.unstarted.Store(0)
 	close(p.stopping)
-	for s := range p.seats {
-		s.leaving.Store(true)
-		s.retire(ErrStopped)
-	}
+	p.halted(ErrStopped)
 	p.signalDrained()
 }
 
