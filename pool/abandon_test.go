@@ -11,35 +11,35 @@ import (
 )
 
 // stick runs a job that does not return until release is called, and gives its slot up.
-func stick(t *testing.T, p pool.Pool, then func(ctx context.Context)) (release func()) {
-	t.Helper()
+func stick(tb testing.TB, p pool.Pool, then func(ctx context.Context)) (release func()) {
+	tb.Helper()
 	gate, slot := make(chan struct{}), make(chan *pool.Slot, 1)
-	done := start(t, p, func(ctx context.Context) {
+	done := start(tb, p, func(ctx context.Context) {
 		slot <- pool.SlotFrom(ctx)
 		<-gate
 		then(ctx)
 	})
 	s := <-slot
 	if !s.Abandon() {
-		t.Error("Abandon = false while the job runs")
+		tb.Error("Abandon = false while the job runs")
 	}
 	if s.Abandon() {
-		t.Error("Abandon = true the second time")
+		tb.Error("Abandon = true the second time")
 	}
 	return func() {
 		close(gate)
-		wait(t, done)
+		wait(tb, done)
 	}
 }
 
 func TestAGivenUpSlotIsReplaced(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		var book logBook
 		var h recorder
 		srv := &server{tb: t}
 		r := srv.resource()
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{&h, r}, Logger: book.logger()})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{&h, r}, Logger: book.logger()})
 		release := stick(t, p, func(ctx context.Context) {
 			foreign(t, "the given-up job", r.Use(ctx, srv.query), "that job was given up")
 		})
@@ -69,11 +69,11 @@ func TestAGivenUpSlotIsReplaced(t *testing.T) {
 
 func TestAbandonInterruptsTheValue(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
 		r.Interrupt = func(c *conn) { c.cutOnce.Do(func() { close(c.cut) }) }
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		slot := make(chan *pool.Slot, 1)
 		done := start(t, p, func(ctx context.Context) {
 			slot <- pool.SlotFrom(ctx)
@@ -95,8 +95,8 @@ func TestAbandonInterruptsTheValue(t *testing.T) {
 
 func TestAbandonOfAFinishedJobDoesNothing(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
-		p := newPool(t, kind, pool.Config{Size: 1})
+	bubble(t, func(t trial) {
+		p := newPool(t, t.kind, pool.Config{Size: 1})
 		var s *pool.Slot
 		run(t, p, func(ctx context.Context) { s = pool.SlotFrom(ctx) })
 		synctest.Wait()
@@ -116,9 +116,9 @@ func TestAbandonOfAFinishedJobDoesNothing(t *testing.T) {
 
 func TestReplacementHasACap(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		var book logBook
-		p := newPool(t, kind, pool.Config{Size: 1, MaxStuck: 2, Logger: book.logger()})
+		p := newPool(t, t.kind, pool.Config{Size: 1, MaxStuck: 2, Logger: book.logger()})
 		nothing := func(context.Context) {}
 		first, second, third := stick(t, p, nothing), stick(t, p, nothing), stick(t, p, nothing)
 		synctest.Wait()
@@ -140,13 +140,14 @@ func TestReplacementHasACap(t *testing.T) {
 		}
 		first()
 		third()
+		synctest.Wait()
 	})
 }
 
 func TestStopDoesNotWaitForStuckJobs(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
-		p := newPool(t, kind, pool.Config{Size: 1})
+	bubble(t, func(t trial) {
+		p := newPool(t, t.kind, pool.Config{Size: 1})
 		release := stick(t, p, func(ctx context.Context) {
 			if !errors.Is(context.Cause(ctx), pool.ErrStopped) {
 				t.Errorf("cause = %v, want ErrStopped", context.Cause(ctx))
@@ -166,8 +167,8 @@ func TestStopDoesNotWaitForStuckJobs(t *testing.T) {
 
 func TestTheGivenUpJobMayPanic(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
-		p := newPool(t, kind, pool.Config{Size: 1})
+	bubble(t, func(t trial) {
+		p := newPool(t, t.kind, pool.Config{Size: 1})
 		stick(t, p, func(context.Context) { panic("late") })()
 		synctest.Wait()
 		if st := p.Stats(); st.Stuck != 0 || st.Done != 1 || st.Panics != 1 {

@@ -23,10 +23,10 @@ func Example() {
 		return
 	}
 	ctx := context.Background()
-	var kept context.Context
+	contexts := make(chan context.Context, 3)
 	for range 3 {
 		err := p.Submit(ctx, func(ctx context.Context) {
-			kept = ctx
+			contexts <- ctx
 			err := counters.Use(ctx, func(c *counter) error { c.n++; return nil })
 			if err != nil {
 				fmt.Println(err)
@@ -39,7 +39,7 @@ func Example() {
 	if err := p.Stop(ctx); err != nil {
 		fmt.Println(err)
 	}
-	err = counters.Use(kept, func(*counter) error { return nil })
+	err = counters.Use(<-contexts, func(*counter) error { return nil })
 	fmt.Println("after its job:", errors.Is(err, pool.ErrForeignSlot))
 	// Output:
 	// opened

@@ -100,7 +100,7 @@ func (s *seat) slotStop() {
 func (s *seat) protect(call func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.logPanic("hook panicked", v)
+			s.log.Error("hook panicked", panicked(v)...)
 			err = fmt.Errorf("pool: hook panicked: %v", v)
 		}
 	}()
@@ -112,8 +112,9 @@ func (s *seat) quietly(call func()) {
 	_ = s.protect(func() error { call(); return nil }) // a panic has been logged
 }
 
-func (s *seat) logPanic(message string, v any) {
-	s.log.Error(message, slog.String("error", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+// panicked describes a panic for the log.
+func panicked(v any) []any {
+	return []any{slog.String("error", fmt.Sprint(v)), slog.String("stack", string(debug.Stack()))}
 }
 
 // complain logs an error once, until another one comes or the slot heals.

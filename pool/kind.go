@@ -21,8 +21,8 @@ func ParseKind(name string) (kind Kind, notice string, err error) {
 	case "gevent", "eventlet":
 		return Goroutines, fmt.Sprintf("pool %q is run as %q: goroutines are Go's green threads", name, Goroutines), nil
 	case "prefork", "processes":
-		return "", "", fmt.Errorf("pool: %q is not available: slots are no child processes here; use %s (a thread for each slot), %s (many slots) or %s (one slot)",
-			name, Threads, Goroutines, Solo)
+		return "", "", fmt.Errorf("pool: %q is not available: slots are no child processes here; "+
+			"use %s (a thread for each slot), %s (many slots) or %s (one slot)", name, Threads, Goroutines, Solo)
 	}
 	return "", "", fmt.Errorf("pool: unknown pool %q: the pools are %s, %s and %s (gevent and eventlet mean %s)",
 		name, Solo, Threads, Goroutines, Goroutines)

@@ -11,19 +11,19 @@ import (
 )
 
 // foreign checks that err is the lesson, with all of these words in it.
-func foreign(t *testing.T, what string, err error, words ...string) {
-	t.Helper()
+func foreign(tb testing.TB, what string, err error, words ...string) {
+	tb.Helper()
 	owner, ok := errors.AsType[*pool.OwnershipError](err)
 	if !ok || !errors.Is(err, pool.ErrForeignSlot) {
-		t.Errorf("%s: %v, want an *OwnershipError", what, err)
+		tb.Errorf("%s: %v, want an *OwnershipError", what, err)
 		return
 	}
 	if owner.Resource != "database" || owner.Slot == 0 {
-		t.Errorf("%s: %+v names no owner", what, owner)
+		tb.Errorf("%s: %+v names no owner", what, owner)
 	}
 	for _, w := range words {
 		if !strings.Contains(err.Error(), w) {
-			t.Errorf("%s: %q does not say %q", what, err, w)
+			tb.Errorf("%s: %q does not say %q", what, err, w)
 		}
 	}
 }
@@ -31,15 +31,15 @@ func foreign(t *testing.T, what string, err error, words ...string) {
 // The failure that this package exists for: after the task, a hook that ran somewhere else closed the task's connection.
 func TestClosingFromElsewhereIsRefusedInEveryPool(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
+	eachKind(t, func(t trial) {
 		var book logBook
 		srv := &server{tb: t}
 		r := srv.resource()
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}, Logger: book.logger()})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}, Logger: book.logger()})
 		var loan *pool.Loan[*conn]
-		var kept context.Context
+		contexts := make(chan context.Context, 1)
 		run(t, p, func(ctx context.Context) {
-			kept = ctx
+			contexts <- ctx
 			var err error
 			if loan, err = r.Borrow(ctx); err != nil {
 				t.Error(err)
@@ -55,6 +55,7 @@ func TestClosingFromElsewhereIsRefusedInEveryPool(t *testing.T) {
 			foreign(t, "a hook, during the job", r.SlotReady(ctx, pool.SlotFrom(ctx)), "only the pool calls a slot's hooks")
 			foreign(t, "a hook without a slot", r.SlotStart(t.Context(), pool.SlotFrom(ctx)), "used outside of a pool")
 		})
+		kept := <-contexts
 		eventually(t, "the job is over", func() bool { return p.Stats().Done == 1 })
 		foreign(t, "discard after the job", r.Discard(kept), "by slot 1 with the context of its job 1: that is over")
 		foreign(t, "use after the job", r.Use(kept, srv.query), "that is over")
@@ -179,10 +180,10 @@ func TestAnErrorOfCloseIsOnlyLogged(t *testing.T) {
 
 func TestASecondGoroutineOfTheJobIsRefused(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
+	eachKind(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		run(t, p, func(ctx context.Context) {
 			err := r.Use(ctx, func(c *conn) error {
 				result := make(chan error)
@@ -216,12 +217,12 @@ func TestASecondGoroutineOfTheJobIsRefused(t *testing.T) {
 // A goroutine that outlives its job inside Use keeps that value, cut off; the slot goes on with another one.
 func TestAStragglersValueIsNotShared(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
+	eachKind(t, func(t trial) {
 		var book logBook
 		srv := &server{tb: t}
 		r := srv.resource()
 		r.Interrupt = func(c *conn) { c.cutOnce.Do(func() { close(c.cut) }) }
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}, Logger: book.logger()})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}, Logger: book.logger()})
 		release, left := make(chan struct{}), make(chan string, 1)
 		run(t, p, func(ctx context.Context) {
 			inside := make(chan struct{})

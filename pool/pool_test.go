@@ -29,13 +29,19 @@ func sizeOf(kind pool.Kind, n int) int {
 	return n
 }
 
+// trial is a test in one kind of pool.
+type trial struct {
+	*testing.T
+	kind pool.Kind
+}
+
 // eachKind runs a test once per pool.
-func eachKind(t *testing.T, test func(t *testing.T, kind pool.Kind)) {
+func eachKind(t *testing.T, test func(t trial)) {
 	t.Helper()
 	for _, kind := range kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			test(t, kind)
+			test(trial{t, kind})
 		})
 	}
 }
@@ -185,9 +191,9 @@ func TestSizesThatAPoolCannotHaveAreRefused(t *testing.T) {
 
 func TestJobsRunOnAllSlots(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
-		n := sizeOf(kind, 5)
-		p := newPool(t, kind, pool.Config{Size: n})
+	eachKind(t, func(t trial) {
+		n := sizeOf(t.kind, 5)
+		p := newPool(t, t.kind, pool.Config{Size: n})
 		release := make(chan struct{})
 		ids := make(chan int, n)
 		for range n {
@@ -213,8 +219,8 @@ func TestJobsRunOnAllSlots(t *testing.T) {
 
 func TestSubmitWaitsForAFreeSlot(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
-		p := newPool(t, kind, pool.Config{Size: 1})
+	eachKind(t, func(t trial) {
+		p := newPool(t, t.kind, pool.Config{Size: 1})
 		release := make(chan struct{})
 		done := start(t, p, func(context.Context) { <-release })
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -248,10 +254,10 @@ func TestSubmitRefusesNil(t *testing.T) {
 
 func TestAPanicDoesNotEndTheSlot(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
+	eachKind(t, func(t trial) {
 		var book logBook
 		var h recorder
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{&h}, Logger: book.logger()})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{&h}, Logger: book.logger()})
 		run(t, p, func(context.Context) { panic("boom") })
 		var id int
 		run(t, p, func(ctx context.Context) { id = pool.SlotFrom(ctx).ID() })
@@ -271,10 +277,10 @@ func TestAPanicDoesNotEndTheSlot(t *testing.T) {
 
 func TestGoexitReplacesTheSlot(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
+	eachKind(t, func(t trial) {
 		var book logBook
 		var h recorder
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{&h}, Logger: book.logger()})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{&h}, Logger: book.logger()})
 		run(t, p, func(context.Context) { runtime.Goexit() })
 		var id int
 		run(t, p, func(ctx context.Context) { id = pool.SlotFrom(ctx).ID() })
@@ -343,10 +349,10 @@ func (h *recorder) all(slot int) string {
 
 func TestHooksRunOnTheSlotsOwnGoroutine(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
+	eachKind(t, func(t trial) {
 		var h recorder
-		n := sizeOf(kind, 3)
-		p := newPool(t, kind, pool.Config{Size: n, Hooks: []pool.Hook{&h}})
+		n := sizeOf(t.kind, 3)
+		p := newPool(t, t.kind, pool.Config{Size: n, Hooks: []pool.Hook{&h}})
 		for range 4 {
 			release := make(chan struct{})
 			var jobs []<-chan struct{}
@@ -362,12 +368,12 @@ func TestHooksRunOnTheSlotsOwnGoroutine(t *testing.T) {
 			}
 		}
 		stop(t, p)
-		checkCalls(t, kind, n, h.calls)
+		checkCalls(t, t.kind, n, h.calls)
 	})
 }
 
-func checkCalls(t *testing.T, kind pool.Kind, n int, calls []call) {
-	t.Helper()
+func checkCalls(tb testing.TB, kind pool.Kind, n int, calls []call) {
+	tb.Helper()
 	first := map[int]call{}
 	owner := map[string]int{}
 	for _, c := range calls {
@@ -377,23 +383,23 @@ func checkCalls(t *testing.T, kind pool.Kind, n int, calls []call) {
 			f = c
 		}
 		if c.goroutine != f.goroutine {
-			t.Errorf("slot %d: %s on goroutine %s, %s on %s", c.slot, f.what, f.goroutine, c.what, c.goroutine)
+			tb.Errorf("slot %d: %s on goroutine %s, %s on %s", c.slot, f.what, f.goroutine, c.what, c.goroutine)
 		}
 		place := c.goroutine
 		if kind == pool.Threads {
 			if c.thread != f.thread {
-				t.Errorf("slot %d: %s on thread %d, %s on %d", c.slot, f.what, f.thread, c.what, c.thread)
+				tb.Errorf("slot %d: %s on thread %d, %s on %d", c.slot, f.what, f.thread, c.what, c.thread)
 			}
 			if runtime.GOOS == "linux" {
 				place = fmt.Sprint(c.thread)
 			}
 		}
 		if slot, taken := owner[place]; taken && slot != c.slot {
-			t.Errorf("slots %d and %d share %s", slot, c.slot, place)
+			tb.Errorf("slots %d and %d share %s", slot, c.slot, place)
 		}
 		owner[place] = c.slot
 	}
 	if len(first) != n || len(calls) != n*(2+4*2) {
-		t.Errorf("%d calls for %d slots, want %d for %d", len(calls), len(first), n*(2+4*2), n)
+		tb.Errorf("%d calls for %d slots, want %d for %d", len(calls), len(first), n*(2+4*2), n)
 	}
 }

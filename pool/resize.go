@@ -120,7 +120,8 @@ func (p *slots) abandon(s *seat, epoch uint64) bool {
 	p.fill(0)
 	p.signalDrained()
 	if len(p.stuck) > p.cfg.MaxStuck {
-		p.log.Error("slot given up and not replaced", slog.Int("slot", s.id), slog.Int("stuck", len(p.stuck)), slog.Int("slots", p.allowed()))
+		p.log.Error("slot given up and not replaced", slog.Int("slot", s.id), slog.Int("stuck", len(p.stuck)),
+			slog.Int("slots", p.allowed()))
 		return true
 	}
 	p.log.Warn("slot given up and replaced", slog.Int("slot", s.id), slog.Int("stuck", len(p.stuck)))

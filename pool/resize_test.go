@@ -11,18 +11,18 @@ import (
 )
 
 // hold occupies n slots; the function returned lets them go.
-func hold(t *testing.T, p pool.Pool, n int) (release func()) {
-	t.Helper()
+func hold(tb testing.TB, p pool.Pool, n int) (release func()) {
+	tb.Helper()
 	gate, running := make(chan struct{}), make(chan struct{})
 	var jobs []<-chan struct{}
 	for range n {
-		jobs = append(jobs, start(t, p, func(context.Context) { running <- struct{}{}; <-gate }))
+		jobs = append(jobs, start(tb, p, func(context.Context) { running <- struct{}{}; <-gate }))
 		<-running
 	}
 	return func() {
 		close(gate)
 		for _, done := range jobs {
-			wait(t, done)
+			wait(tb, done)
 		}
 	}
 }
@@ -59,10 +59,10 @@ func TestShrinkingEndsIdleSlotsFirstAndBusyOnesAfterTheirJob(t *testing.T) {
 	}
 }
 
-func resize(t *testing.T, p pool.Pool, n int) {
-	t.Helper()
+func resize(tb testing.TB, p pool.Pool, n int) {
+	tb.Helper()
 	if err := p.Resize(n); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	synctest.Wait()
 }

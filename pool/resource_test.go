@@ -11,12 +11,12 @@ import (
 )
 
 // number runs a job that uses the connection and returns which one it got.
-func number(t *testing.T, p pool.Pool, r *pool.Resource[*conn]) int {
-	t.Helper()
+func number(tb testing.TB, p pool.Pool, r *pool.Resource[*conn]) int {
+	tb.Helper()
 	n := 0
-	run(t, p, func(ctx context.Context) {
+	run(tb, p, func(ctx context.Context) {
 		if err := r.Use(ctx, func(c *conn) error { n = c.number; return nil }); err != nil {
-			t.Errorf("use: %v", err)
+			tb.Errorf("use: %v", err)
 		}
 	})
 	return n
@@ -24,11 +24,11 @@ func number(t *testing.T, p pool.Pool, r *pool.Resource[*conn]) int {
 
 func TestEverySlotKeepsItsOwnValue(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
+	eachKind(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
-		n := sizeOf(kind, 3)
-		p := newPool(t, kind, pool.Config{Size: n, Hooks: []pool.Hook{r}})
+		n := sizeOf(t.kind, 3)
+		p := newPool(t, t.kind, pool.Config{Size: n, Hooks: []pool.Hook{r}})
 		var mu sync.Mutex
 		bySlot := map[int]int{}
 		for range 10 {
@@ -73,10 +73,10 @@ func TestEverySlotKeepsItsOwnValue(t *testing.T) {
 
 func TestAnUnusableValueIsReplacedAfterTheJob(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
+	eachKind(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		run(t, p, func(ctx context.Context) {
 			c, err := r.Get(ctx)
 			if err != nil {
@@ -97,11 +97,11 @@ func TestAnUnusableValueIsReplacedAfterTheJob(t *testing.T) {
 
 func TestAFailedValueIsPingedOnce(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
+	eachKind(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
 		r.Suspect = func(err error) bool { return err.Error() == "reset by peer" }
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		report := func(err error) {
 			run(t, p, func(ctx context.Context) {
 				if got := r.Use(ctx, func(*conn) error { return err }); !errors.Is(got, err) {
@@ -198,12 +198,12 @@ func TestMaxUsesCountsJobs(t *testing.T) {
 
 func TestALazyValueIsOpenedAtItsFirstUse(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
+	eachKind(t, func(t trial) {
 		srv := &server{tb: t}
 		srv.down.Store(true)
 		r := srv.resource()
 		r.Lazy = true
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		run(t, p, func(ctx context.Context) {
 			if _, err := r.Get(ctx); err == nil {
 				t.Error("Get gave a connection while the server was down")

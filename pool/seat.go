@@ -136,7 +136,7 @@ func (s *seat) do(ctx context.Context, job Job, epoch uint64) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.pool.panics.Add(1)
-			s.logPanic("job panicked", v)
+			s.log.Error("job panicked", panicked(v)...)
 		}
 	}()
 	job(s.context(ctx, epoch))

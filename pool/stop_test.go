@@ -12,10 +12,10 @@ import (
 
 func TestStopWaitsForRunningJobs(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		var h recorder
-		n := sizeOf(kind, 3)
-		p := newPool(t, kind, pool.Config{Size: n, Hooks: []pool.Hook{&h}})
+		n := sizeOf(t.kind, 3)
+		p := newPool(t, t.kind, pool.Config{Size: n, Hooks: []pool.Hook{&h}})
 		synctest.Wait() // all slots open
 		finished := false
 		start(t, p, func(ctx context.Context) {
@@ -51,9 +51,9 @@ func TestStopWaitsForRunningJobs(t *testing.T) {
 
 func TestStopCancelsWhenTheGraceIsOver(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		var h recorder
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{&h}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{&h}})
 		shutdown := errors.New("worker shuts down")
 		done := start(t, p, func(ctx context.Context) {
 			<-ctx.Done()
@@ -86,8 +86,8 @@ func TestStopCancelsWhenTheGraceIsOver(t *testing.T) {
 
 func TestStopFreesWaitingSubmitters(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
-		p := newPool(t, kind, pool.Config{Size: 1})
+	bubble(t, func(t trial) {
+		p := newPool(t, t.kind, pool.Config{Size: 1})
 		release := hold(t, p, 1)
 		result := make(chan error, 1)
 		go func() {
@@ -108,12 +108,12 @@ func TestStopFreesWaitingSubmitters(t *testing.T) {
 
 func TestStopEndsASlotThatCannotOpen(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		r := &pool.Resource[int]{Name: "number", OpenTimeout: time.Hour, Open: func(ctx context.Context) (int, error) {
 			<-ctx.Done()
 			return 0, context.Cause(ctx)
 		}}
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		synctest.Wait()
 		began := time.Now()
 		if err := p.Stop(t.Context()); err != nil || time.Since(began) != 0 {
@@ -152,7 +152,7 @@ func (h *stubborn) SlotStop(ctx context.Context, s *pool.Slot) {
 
 func TestOnlyTheHooksThatFailedStartAgain(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		tries := 0
 		first, third := &stubborn{}, &stubborn{}
 		second := &stubborn{start: func() error {
@@ -161,7 +161,7 @@ func TestOnlyTheHooksThatFailedStartAgain(t *testing.T) {
 			}
 			return nil
 		}}
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{first, second, third}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{first, second, third}})
 		run(t, p, func(context.Context) {})
 		stop(t, p)
 		if first.all(1) != "start done stop" || second.all(1) != "start start start done stop" || third.all(1) != "start done stop" {
@@ -172,10 +172,10 @@ func TestOnlyTheHooksThatFailedStartAgain(t *testing.T) {
 
 func TestAHookWhoseStartFailedIsStopped(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		first, never := &stubborn{}, &stubborn{}
 		failing := &stubborn{start: func() error { return errors.New("no") }}
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{first, failing, never}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{first, failing, never}})
 		synctest.Wait()
 		stop(t, p)
 		if first.all(1) != "start stop" || failing.all(1) != "start stop" || never.all(1) != "" {
@@ -186,7 +186,7 @@ func TestAHookWhoseStartFailedIsStopped(t *testing.T) {
 
 func TestPanicsOfHooksAreContained(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		var book logBook
 		tries := 0
 		h := &stubborn{
@@ -201,7 +201,7 @@ func TestPanicsOfHooksAreContained(t *testing.T) {
 		}
 		srv := &server{tb: t}
 		r := srv.resource()
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r, h}, Logger: book.logger()})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r, h}, Logger: book.logger()})
 		number(t, p, r)
 		number(t, p, r)
 		stop(t, p)

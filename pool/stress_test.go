@@ -16,12 +16,12 @@ import (
 // none is left.
 func TestNothingIsSharedUnderStress(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
+	eachKind(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
 		r.MaxUses = 20
-		n := sizeOf(kind, 4)
-		p := newPool(t, kind, pool.Config{Size: n, Hooks: []pool.Hook{r}, MaxStuck: 1000})
+		n := sizeOf(t.kind, 4)
+		p := newPool(t, t.kind, pool.Config{Size: n, Hooks: []pool.Hook{r}, MaxStuck: 1000})
 		var ran atomic.Int64
 		var stragglers, senders sync.WaitGroup
 		for range 3 {
@@ -47,12 +47,12 @@ func TestNothingIsSharedUnderStress(t *testing.T) {
 }
 
 // misbehave does one of the things that jobs do.
-func misbehave(ctx context.Context, t *testing.T, srv *server, r *pool.Resource[*conn], stragglers *sync.WaitGroup) {
-	t.Helper()
+func misbehave(ctx context.Context, tb testing.TB, srv *server, r *pool.Resource[*conn], stragglers *sync.WaitGroup) {
+	tb.Helper()
 	use := func() {
 		err := r.Use(ctx, func(c *conn) error { runtime.Gosched(); return srv.query(c) })
 		if err != nil && !errors.Is(err, pool.ErrForeignSlot) && !errors.Is(err, pool.ErrConcurrentUse) {
-			t.Error(err)
+			tb.Error(err)
 		}
 	}
 	use()

@@ -11,19 +11,19 @@ import (
 )
 
 // bubble runs a test in every pool on virtual time.
-func bubble(t *testing.T, test func(t *testing.T, kind pool.Kind)) {
+func bubble(t *testing.T, test func(t trial)) {
 	t.Helper()
-	eachKind(t, func(t *testing.T, kind pool.Kind) {
-		synctest.Test(t, func(t *testing.T) { test(t, kind) })
+	eachKind(t, func(outer trial) {
+		synctest.Test(outer.T, func(t *testing.T) { test(trial{t, outer.kind}) })
 	})
 }
 
 func TestAnEndedValueIsReplacedBeforeTheJobStarts(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		number(t, p, r)
 		srv.all[0].dead.Store(true) // without a pause: busy slots are looked at as well
 		if got := number(t, p, r); got != 2 {
@@ -37,11 +37,11 @@ func TestAnEndedValueIsReplacedBeforeTheJobStarts(t *testing.T) {
 
 func TestPeekAfterSparesABusyValue(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
 		r.PeekAfter = time.Second
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		number(t, p, r)
 		time.Sleep(999 * time.Millisecond)
 		number(t, p, r)
@@ -58,12 +58,12 @@ func TestPeekAfterSparesABusyValue(t *testing.T) {
 
 func TestALongIdleValueIsPinged(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
 		r.Peek = nil
 		r.PingAfter = time.Minute
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		number(t, p, r)
 		time.Sleep(59 * time.Second)
 		if number(t, p, r); srv.pinged() != 0 {
@@ -83,12 +83,12 @@ func TestALongIdleValueIsPinged(t *testing.T) {
 
 func TestAPingThatHangsIsGivenUp(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
 		r.PingAfter = time.Minute
 		r.Ping = func(ctx context.Context, _ *conn) error { <-ctx.Done(); return ctx.Err() }
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		synctest.Wait()
 		time.Sleep(time.Minute)
 		began := time.Now()
@@ -100,11 +100,11 @@ func TestAPingThatHangsIsGivenUp(t *testing.T) {
 
 func TestAnOldValueIsReplacedBetweenJobs(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
 		r.MaxAge = time.Hour
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		synctest.Wait()
 		time.Sleep(53 * time.Minute)
 		if got := number(t, p, r); got != 1 {
@@ -146,13 +146,13 @@ func TestOldValuesAreNotReplacedAllAtOnce(t *testing.T) {
 
 func TestASlotThatCannotOpenTakesNoJob(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		var book logBook
 		srv := &server{tb: t}
 		srv.down.Store(true)
 		r := srv.resource()
-		n := sizeOf(kind, 3)
-		p := newPool(t, kind, pool.Config{Size: n, Hooks: []pool.Hook{r}, Logger: book.logger()})
+		n := sizeOf(t.kind, 3)
+		p := newPool(t, t.kind, pool.Config{Size: n, Hooks: []pool.Hook{r}, Logger: book.logger()})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		if err := p.Submit(ctx, func(context.Context) { t.Error("ran without its connection") }); !errors.Is(err, context.DeadlineExceeded) {
@@ -195,11 +195,11 @@ func TestBackOffDoublesUpToItsCap(t *testing.T) {
 		time.Sleep(time.Minute)
 		stop(t, p)
 		same := true
-		for i, most := range []time.Duration{1, 2, 4, 8, 8} {
+		for i, most := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second} {
 			gap := tries[i+1] - tries[i]
-			same = same && gap == most*time.Second
-			if gap < most*time.Second/2 || gap > most*time.Second {
-				t.Errorf("wait %d = %v, want between %v and %v", i+1, gap, most*time.Second/2, most*time.Second)
+			same = same && gap == most
+			if gap < most/2 || gap > most {
+				t.Errorf("wait %d = %v, want between %v and %v", i+1, gap, most/2, most)
 			}
 		}
 		if same {
@@ -210,10 +210,10 @@ func TestBackOffDoublesUpToItsCap(t *testing.T) {
 
 func TestATakenJobWaitsForItsResource(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		synctest.Wait()
 		srv.all[0].dead.Store(true)
 		srv.down.Store(true)
@@ -248,10 +248,10 @@ func TestATakenJobWaitsForItsResource(t *testing.T) {
 
 func TestAJobThatWaitedInVainIsTold(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T, kind pool.Kind) {
+	bubble(t, func(t trial) {
 		srv := &server{tb: t}
 		r := srv.resource()
-		p := newPool(t, kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
+		p := newPool(t, t.kind, pool.Config{Size: 1, Hooks: []pool.Hook{r}})
 		synctest.Wait()
 		srv.all[0].dead.Store(true)
 		srv.down.Store(true)

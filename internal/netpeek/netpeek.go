@@ -10,14 +10,14 @@ import "net"
 type State int
 
 const (
-	// Unknown: this connection or this system cannot be looked at. Do a round trip.
+	// Unknown says that this connection or this system cannot be looked at. Do a round trip.
 	Unknown State = iota
-	// Quiet: open as far as this side knows, and nothing to read. As an idle connection should be.
+	// Quiet is open as far as this side knows, and nothing to read. As an idle connection should be.
 	Quiet
-	// Readable: there are bytes. On an idle connection of a protocol in which the server only answers they are bad news, such as
+	// Readable has bytes to read. On an idle connection of a protocol in which the server only answers they are bad news, such as
 	// PostgreSQL's 57P01 before it closes; under TLS they may be harmless records: do a round trip.
 	Readable
-	// Closed: the other side has closed or reset the connection, or this side has.
+	// Closed says that the other side has closed or reset the connection, or this side has.
 	Closed
 )
 

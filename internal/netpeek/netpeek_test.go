@@ -51,7 +51,13 @@ func becomes(t *testing.T, c net.Conn, want netpeek.State) {
 	}
 }
 
-func networks(t *testing.T, test func(t *testing.T, here, there net.Conn)) {
+// trial is a test on one connection.
+type trial struct {
+	*testing.T
+	here, there net.Conn
+}
+
+func networks(t *testing.T, test func(t trial)) {
 	t.Helper()
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -60,43 +66,43 @@ func networks(t *testing.T, test func(t *testing.T, here, there net.Conn)) {
 			if got := netpeek.Alive(here); got != netpeek.Quiet {
 				t.Fatalf("a new connection is %v, want quiet", got)
 			}
-			test(t, here, there)
+			test(trial{t, here, there})
 		})
 	}
 }
 
 func TestBytesAreSeenAndNotRead(t *testing.T) {
 	t.Parallel()
-	networks(t, func(t *testing.T, here, there net.Conn) {
-		if _, err := there.Write([]byte("x")); err != nil {
+	networks(t, func(t trial) {
+		if _, err := t.there.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		becomes(t, here, netpeek.Readable)
-		becomes(t, here, netpeek.Readable)
+		becomes(t.T, t.here, netpeek.Readable)
+		becomes(t.T, t.here, netpeek.Readable)
 		buf := make([]byte, 4)
-		if n, err := here.Read(buf); n != 1 || err != nil || buf[0] != 'x' {
+		if n, err := t.here.Read(buf); n != 1 || err != nil || buf[0] != 'x' {
 			t.Errorf("Read = %d, %v, %q, want the byte", n, err, buf[:n])
 		}
-		becomes(t, here, netpeek.Quiet)
+		becomes(t.T, t.here, netpeek.Quiet)
 	})
 }
 
 func TestAByteBeforeTheEndIsReadable(t *testing.T) {
 	t.Parallel()
-	networks(t, func(t *testing.T, here, there net.Conn) {
-		if _, err := there.Write([]byte("x")); err != nil {
+	networks(t, func(t trial) {
+		if _, err := t.there.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		there.Close()
-		becomes(t, here, netpeek.Readable)
+		t.there.Close()
+		becomes(t.T, t.here, netpeek.Readable)
 	})
 }
 
 func TestAClosedPeerIsSeen(t *testing.T) {
 	t.Parallel()
-	networks(t, func(t *testing.T, here, there net.Conn) {
-		there.Close()
-		becomes(t, here, netpeek.Closed)
+	networks(t, func(t trial) {
+		t.there.Close()
+		becomes(t.T, t.here, netpeek.Closed)
 	})
 }
 
@@ -112,9 +118,9 @@ func TestAResetIsSeen(t *testing.T) {
 
 func TestAConnectionClosedHereIsClosed(t *testing.T) {
 	t.Parallel()
-	networks(t, func(t *testing.T, here, _ net.Conn) {
-		here.Close()
-		becomes(t, here, netpeek.Closed)
+	networks(t, func(t trial) {
+		t.here.Close()
+		becomes(t.T, t.here, netpeek.Closed)
 	})
 }
 
