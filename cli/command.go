@@ -27,8 +27,10 @@ type Command struct {
 	Tabular bool
 	// Run does the work; nil for a command that only holds others.
 	Run func(ctx context.Context, s *Session, args []string) error
-	// Signals is set for a command that handles the signals itself; else an interrupt ends its context.
+	// signals is set for a command that handles the signals itself; else an interrupt ends its context.
 	signals bool
+	// offline is set for a command that connects to nothing.
+	offline bool
 	// inherit makes Flags and Settings those of the sub-commands, too.
 	inherit bool
 	// complete offers completions for the arguments.

@@ -186,7 +186,7 @@ func (p *program) completeTasks(cmd *cobra.Command, args []string) []string {
 	if len(args) > 0 {
 		return nil
 	}
-	s, err := p.session(Command{}, cmd)
+	s, err := p.session(Command{offline: true}, cmd)
 	if err != nil {
 		return nil
 	}

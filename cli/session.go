@@ -35,6 +35,7 @@ type Session struct {
 	command     *cobra.Command
 	format      Format
 	quiet       bool
+	offline     bool // the command connects to nothing
 	app         *taskq.App
 	cleanups    []func()
 	stopSignals func()
@@ -60,7 +61,7 @@ func (p *program) session(c Command, cmd *cobra.Command) (*Session, error) {
 	}
 	s := &Session{
 		Config: values, In: cmd.InOrStdin(), Out: &lockedWriter{w: cmd.OutOrStdout()}, Err: &lockedWriter{w: cmd.ErrOrStderr()},
-		program: p, command: cmd, format: format, quiet: p.globals.quiet, stopSignals: func() {},
+		program: p, command: cmd, format: format, quiet: p.globals.quiet, offline: c.offline, stopSignals: func() {},
 	}
 	s.Log = slog.New(s.handler(cmd))
 	return s, nil
@@ -111,7 +112,7 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	cfg.DefaultQueue = s.Config.Text("default_queue")
 	cfg.QueueType = broker.QueueType(strings.ToLower(s.Config.Text("queue_type")))
 	cfg.Logger = s.Log
-	if cfg.BrokerURL == "" {
+	if cfg.BrokerURL == "" && !s.offline {
 		path, err := sqlitedb.DefaultPath()
 		if err != nil {
 			return nil, Exit(Misconfigured, err)
@@ -170,6 +171,9 @@ func (s *Session) workerOptions() (worker.Options, error) {
 	}
 	if name := s.Config.Text("worker.hostname"); name != "" {
 		opts.Hostname = worker.NodeName(name)
+	}
+	if err := opts.Validate(); err != nil {
+		return opts, Exit(Usage, err)
 	}
 	opts.Queues, err = s.queues()
 	return opts, err

@@ -20,7 +20,7 @@ type taskInfo struct {
 
 func tasksCommand() Command {
 	return Command{
-		Use: "tasks", Short: "List the registered tasks with their signatures", Tabular: true,
+		Use: "tasks", Short: "List the registered tasks with their signatures", Tabular: true, offline: true,
 		Example: `tasks
 tasks -o json`,
 		Run: func(_ context.Context, s *Session, _ []string) error {

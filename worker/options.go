@@ -77,18 +77,10 @@ func (c *Config) complete() error {
 	if c.PrefetchMultiplier == 0 {
 		c.PrefetchMultiplier = 2
 	}
-	switch {
-	case c.Concurrency < 0:
-		return fmt.Errorf("worker: concurrency %d: at least one slot is needed", c.Concurrency)
-	case c.Pool == pool.Solo && c.Concurrency > 1:
-		return fmt.Errorf("worker: the solo pool has one slot, concurrency %d asks for more: use -P threads or -P goroutines", c.Concurrency)
-	case c.PrefetchMultiplier < 0:
-		return fmt.Errorf("worker: prefetch multiplier %d is negative", c.PrefetchMultiplier)
-	case c.TimeLimit < 0 || c.SoftTimeLimit < 0 || c.ShutdownTimeout < 0:
-		return errors.New("worker: a time limit is negative")
-	case c.TimeLimit > 0 && c.SoftTimeLimit > c.TimeLimit:
-		return fmt.Errorf("worker: the soft time limit %s is above the hard one, %s", c.SoftTimeLimit, c.TimeLimit)
-	case len(c.Queues) == 0:
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if len(c.Queues) == 0 {
 		return errors.New("worker: no queue to consume")
 	}
 	if c.MaxStuck == 0 {
@@ -105,6 +97,23 @@ func (c *Config) complete() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	return nil
+}
+
+// Validate refuses options that make no sense, alone or together; New calls it.
+func (o Options) Validate() error {
+	switch {
+	case o.Concurrency < 0:
+		return fmt.Errorf("worker: concurrency %d: at least one slot is needed", o.Concurrency)
+	case o.Pool == pool.Solo && o.Concurrency > 1:
+		return fmt.Errorf("worker: the solo pool has one slot, concurrency %d asks for more: use -P threads or -P goroutines", o.Concurrency)
+	case o.PrefetchMultiplier < 0:
+		return fmt.Errorf("worker: prefetch multiplier %d is negative", o.PrefetchMultiplier)
+	case o.TimeLimit < 0 || o.SoftTimeLimit < 0 || o.ShutdownTimeout < 0:
+		return errors.New("worker: a time limit is negative")
+	case o.TimeLimit > 0 && o.SoftTimeLimit > o.TimeLimit:
+		return fmt.Errorf("worker: the soft time limit %s is above the hard one, %s", o.SoftTimeLimit, o.TimeLimit)
 	}
 	return nil
 }
