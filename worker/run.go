@@ -27,6 +27,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.set(p, nil)
 	consumer, err := w.open(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			err = nil // stopped while it waited for its broker: there was nothing to shut down
+		}
 		stop, cancel := context.WithTimeout(detached, closeWait)
 		defer cancel()
 		return errors.Join(err, p.Stop(stop))
