@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"cmp"
 	"container/heap"
 	"slices"
 	"time"
@@ -86,10 +87,28 @@ func (s *Server) put(q *queue, it *item) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if it.index != gone && !q.deleted {
-			heap.Remove(&q.ready, it.index)
-			s.die(q, it)
+			s.expire(q)
 		}
 	})
+}
+
+// expire takes out what has expired, in order: timers of the same moment fire in any.
+func (s *Server) expire(q *queue) {
+	now := time.Now()
+	var expired []*item
+	for _, it := range q.ready {
+		if !it.deadline.IsZero() && !it.deadline.After(now) {
+			expired = append(expired, it)
+		}
+	}
+	slices.SortFunc(expired, func(a, b *item) int {
+		return cmp.Or(a.deadline.Compare(b.deadline), cmp.Compare(a.sequence, b.sequence))
+	})
+	for _, it := range expired {
+		it.stopExpiry()
+		heap.Remove(&q.ready, it.index)
+		s.die(q, it)
+	}
 }
 
 // take returns the next message, nil when there is none.
