@@ -20,6 +20,7 @@ type Config struct {
 	// QueueType of the queues that are declared; "" leaves it to the server (classic), as Celery does.
 	QueueType broker.QueueType
 	// WaitForBroker makes the first use of a broker that is away wait and try again for ever, instead of failing; workers want it.
+	// A broker that is there and refuses the credentials is an error all the same.
 	WaitForBroker bool
 	Worker        worker.Options
 	Logger        *slog.Logger // nil: slog.Default

@@ -112,7 +112,12 @@ func (c *connection) openBroker(ctx context.Context, cfg Config) (err error) {
 		c.broker = b
 		return nil
 	}
-	b, err := amqp.Open(ctx, amqp.Config{URL: cfg.BrokerURL, Logger: cfg.Logger, Lazy: cfg.WaitForBroker})
+	options := amqp.Config{URL: cfg.BrokerURL, Logger: cfg.Logger}
+	b, err := amqp.Open(ctx, options)
+	if cfg.WaitForBroker && errors.Is(err, broker.ErrUnavailable) {
+		options.Lazy = true
+		b, err = amqp.Open(ctx, options)
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/cli/config"
+	"github.com/seed-399731e2/taskq/internal/sqlitedb"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/worker"
 )
@@ -29,8 +30,8 @@ func (s *Session) banner(app *taskq.App, opts worker.Options) error {
 	b.WriteString("- *** --- * --- \n- ** ---------- [config]\n")
 	for _, line := range [][2]string{
 		{"- ** ---------- .> app:         ", s.program.name},
-		{"- ** ---------- .> transport:   ", config.MaskURL(cfg.BrokerURL)},
-		{"- ** ---------- .> results:     ", config.MaskURL(cfg.ResultBackend)},
+		{"- ** ---------- .> transport:   ", shownURL(cfg.BrokerURL)},
+		{"- ** ---------- .> results:     ", shownURL(cfg.ResultBackend)},
 		{"- *** --- * --- .> concurrency: ", fmt.Sprintf("%d (%s)", slots(opts), opts.Pool)},
 		{"-- ******* ---- .> task events: ", "OFF"},
 	} {
@@ -52,6 +53,19 @@ func (s *Session) banner(app *taskq.App, opts worker.Options) error {
 	b.WriteString("\n")
 	_, err := s.Out.Write([]byte(b.String()))
 	return err
+}
+
+// shownURL is a URL for people: without its password, and with the path of the embedded store.
+func shownURL(url string) string {
+	if strings.HasPrefix(url, "sqlite:") {
+		if path, err := sqlitedb.ParseURL(url); err == nil {
+			return "sqlite://" + path
+		}
+	}
+	if strings.HasSuffix(url, ":") {
+		url += "//" // Celery's way to write rpc:// and disabled://
+	}
+	return config.MaskURL(url)
 }
 
 // slots is how many tasks run at once.

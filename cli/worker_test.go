@@ -73,7 +73,7 @@ func TestBannerIsCelerysAndQuietLeavesItOut(t *testing.T) {
 	t.Parallel()
 	w := startWorker(t, home(t), "-P", "threads", "-c", "3", "-n", "w1@box", "-Q", "celery,mail", "-A", "proj", "--without-gossip", "-O", "fair")
 	for _, want := range []string{
-		"-------------- w1@box ", ".> app:         myapp", ".> transport:   sqlite:", ".> results:     sqlite:", ".> concurrency: 3 (threads)",
+		"-------------- w1@box ", ".> app:         myapp", ".> transport:   sqlite:///", "/taskq/taskq.db\n", ".> results:     sqlite:///", ".> concurrency: 3 (threads)",
 		".> task events: OFF", "[queues]", ".> celery           exchange=celery(direct) key=celery", ".> mail             exchange=mail(direct) key=mail",
 		"[tasks]\n  . tasks.add\n  . tasks.boom\n",
 	} {
