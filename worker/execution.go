@@ -21,7 +21,6 @@ type execution struct {
 
 	// claimed is set by whoever ends the execution: the slot, the hard time limit, or the shutdown.
 	claimed atomic.Bool
-	cancel  atomic.Pointer[context.CancelCauseFunc] // set while the handler runs
 	started time.Time
 }
 
@@ -53,7 +52,6 @@ func (e *execution) run(ctx context.Context) {
 func (e *execution) handle(ctx context.Context) ending {
 	ctx, cancel := context.WithCancelCause(task.WithRequest(ctx, e.req))
 	defer cancel(nil)
-	e.cancel.Store(&cancel)
 	defer e.limit(ctx, cancel)()
 	result, err := e.call(ctx)
 	end := ending{result: result, err: err}
@@ -105,13 +103,6 @@ func (e *execution) outlast(ctx context.Context, cancel context.CancelCauseFunc,
 	slot.Abandon()
 	e.w.log.ErrorContext(ctx, "hard time limit exceeded", "task", e.req.DisplayName(), "id", e.req.ID, "limit", hard.Seconds())
 	e.finish(judge(ending{limit: hard}, e.req.Retries, &e.spec.Settings), nil)
-}
-
-// cancelForShutdown ends the handler's context; an execution that waits for a slot or is being settled is left alone.
-func (e *execution) cancelForShutdown() {
-	if cancel := e.cancel.Load(); cancel != nil {
-		(*cancel)(task.ErrShutdown)
-	}
 }
 
 // giveBack ends an execution without an outcome: the broker hands the delivery out again.

@@ -194,3 +194,22 @@ func TestResizeAtRunTime(t *testing.T) {
 		})
 	}
 }
+
+func TestAWorkerWhoseResourcesAreAwayTakesNoTaskAndStops(t *testing.T) {
+	inEveryPool(t, func(t *testing.T, opts worker.Options) {
+		away := &pool.Resource[int]{Name: "store", Open: func(context.Context) (int, error) { return 0, errors.New("away") }}
+		needy := task.New("tasks.needy", func(ctx context.Context, _ none) (int, error) { return away.Get(ctx) }, task.Needs(away))
+		h := start(t, plan{opts: opts, tasks: []task.Definition{needy}})
+		for range 5 {
+			h.send(needy.S(none{}))
+		}
+		time.Sleep(time.Minute)
+		if s := h.worker.Stats(); s.Settled != 0 || s.Pool.Started != 0 {
+			t.Errorf("stats = %+v, want nothing done", s)
+		}
+		if err := h.stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		h.wantWaiting(queue, 5)
+	})
+}

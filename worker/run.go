@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/pool"
+	"github.com/seed-399731e2/taskq/task"
 )
 
 // Run declares the queues and runs their tasks until ctx is done; then it shuts down warm: no new deliveries, the running tasks end
@@ -96,52 +97,53 @@ func (w *Worker) shutdown(ctx context.Context, consumer broker.Consumer) error {
 	return nil
 }
 
-// drain waits for the running tasks, cancels those that outlast the grace, and gives back what is left. It returns how many tasks
-// did not end by themselves.
+// drain waits for the running tasks, has the contexts of those that outlast the grace cancelled, and gives back what is left. It
+// returns how many tasks did not end by themselves.
 func (w *Worker) drain(ctx context.Context) int {
 	grace, cancel := w.grace(ctx)
-	err := w.running.wait(grace)
-	cancel()
-	left := 0
-	if err != nil {
-		left = w.cancelRunning(ctx)
+	err := w.settled(grace)
+	cancel(nil)
+	if err == nil {
+		return 0
 	}
-	stop, cancel := context.WithTimeout(ctx, killGrace)
-	defer cancel()
-	if err := w.pool.Stop(stop); err != nil {
-		w.log.ErrorContext(ctx, "pool did not stop", "error", err)
-	}
-	return left
-}
-
-// grace is the context of a warm shutdown: it ends with the timeout or when a cold one is asked for.
-func (w *Worker) grace(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(w.terminate, cancel)
-	if w.cfg.ShutdownTimeout <= 0 {
-		return ctx, func() { stop(); cancel() }
-	}
-	ctx, cancelTimeout := context.WithTimeout(ctx, w.cfg.ShutdownTimeout)
-	return ctx, func() { stop(); cancelTimeout(); cancel() }
-}
-
-// cancelRunning ends the contexts of the running tasks, waits a little, and gives back the deliveries of those that stay.
-func (w *Worker) cancelRunning(ctx context.Context) int {
-	left := w.running.all()
-	for _, e := range left {
-		e.cancelForShutdown()
-	}
-	wait, cancel := context.WithTimeout(ctx, killGrace)
-	defer cancel()
-	if w.running.wait(wait) == nil {
-		return len(left)
+	left := w.running.len()
+	wait, stop := context.WithTimeout(ctx, killGrace)
+	defer stop()
+	if w.settled(wait) == nil {
+		return left
 	}
 	w.giveUp() // outcomes that cannot be stored
 	for _, e := range w.running.all() {
 		w.log.WarnContext(ctx, "task abandoned", "task", e.req.Name, "id", e.req.ID)
 		e.giveBack()
 	}
-	return len(left)
+	return left
+}
+
+// settled stops the pool, which hands back the jobs that wait for their slot's resources and cancels what still runs when ctx ends,
+// and waits until every execution is settled. Slots that were given up do not count: their tasks are settled.
+func (w *Worker) settled(ctx context.Context) error {
+	err := w.pool.Stop(ctx)
+	if left, ok := errors.AsType[*pool.LeftError](err); ok && left.Cause == nil {
+		w.log.WarnContext(ctx, "tasks that were given up still run", "error", err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return w.running.wait(ctx)
+}
+
+// grace is the context of a warm shutdown: it ends with the timeout or when a cold one is asked for, and its cause is the cause that
+// the tasks see.
+func (w *Worker) grace(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(w.terminate, func() { cancel(task.ErrShutdown) })
+	if w.cfg.ShutdownTimeout <= 0 {
+		return ctx, func(cause error) { stop(); cancel(cause) }
+	}
+	timer := time.AfterFunc(w.cfg.ShutdownTimeout, func() { cancel(task.ErrShutdown) })
+	return ctx, func(cause error) { stop(); timer.Stop(); cancel(cause) }
 }
 
 // Terminate turns a warm shutdown into a cold one: the running tasks' contexts are cancelled, and what does not end then goes back to
