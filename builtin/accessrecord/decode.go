@@ -20,19 +20,25 @@ type decoder struct {
 	now      func() time.Time
 }
 
-// decode returns the visit of an encoded dict. A missing field, or one that is null, has its default.
+// decode returns the visit of an encoded dict. A field that is missing or null has its default.
 func (d decoder) decode(c codec.Codec, data codec.Raw) (Visit, error) {
 	var fields map[string]codec.Raw
 	if err := c.Unmarshal(data, &fields); err != nil || fields == nil {
-		return Visit{}, typeError("data must be a dict, not %s", kindOf(c, data))
+		var value any
+		if err := c.Unmarshal(data, &value); err != nil {
+			return Visit{}, valueError("data cannot be read: %v", err)
+		}
+		return Visit{}, typeError("data must be a dict, not %s", kind(value))
 	}
 	v := Visit{ATime: d.now()}
 	for _, f := range texts() {
-		value, err := d.text(c, f, fields[f.name])
-		if err != nil {
+		if raw, ok := fields[f.name]; !ok {
+			*f.of(&v) = f.def
+		} else if value, err := d.text(c, f, raw); err != nil {
 			return Visit{}, err
+		} else {
+			*f.of(&v) = value
 		}
-		*f.of(&v) = value
 		delete(fields, f.name)
 	}
 	if raw, ok := fields["atime"]; ok {
@@ -40,39 +46,38 @@ func (d decoder) decode(c codec.Codec, data codec.Raw) (Visit, error) {
 		if err != nil {
 			return Visit{}, err
 		}
-		if !t.IsZero() {
-			v.ATime = t
-		}
+		v.ATime = t
 		delete(fields, "atime")
 	}
 	if len(fields) > 0 {
-		return Visit{}, typeError("data got an unexpected field '%s'", slices.Min(slices.Collect(maps.Keys(fields))))
+		return Visit{}, typeError("data got an unexpected field %s", task.Repr(slices.Min(slices.Collect(maps.Keys(fields)))))
 	}
 	return v, nil
 }
 
 func (d decoder) text(c codec.Codec, f text, raw codec.Raw) (string, error) {
-	if raw == nil {
+	var value any
+	if err := c.Unmarshal(raw, &value); err != nil {
+		return "", valueError("data field '%s' cannot be read: %v", f.name, err)
+	}
+	if value == nil {
 		return f.def, nil
 	}
-	var s *string
-	if err := c.Unmarshal(raw, &s); err != nil {
-		return "", typeError("data field '%s' must be a str, not %s", f.name, kindOf(c, raw))
-	}
-	if s == nil {
-		return f.def, nil
+	s, ok := value.(string)
+	if !ok {
+		return "", typeError("data field '%s' must be a str, not %s", f.name, kind(value))
 	}
 	limit := f.limit
 	if n, ok := d.limits[f.name]; ok {
 		limit = min(limit, n)
 	}
-	if n := utf8.RuneCountInString(*s); n > limit {
+	if n := utf8.RuneCountInString(s); n > limit {
 		return "", valueError("data field '%s' has %d characters, at most %d are allowed", f.name, n, limit)
 	}
-	if strings.IndexByte(*s, 0) >= 0 || !utf8.ValidString(*s) {
+	if strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {
 		return "", valueError("data field '%s' holds NUL or bytes that are not UTF-8", f.name)
 	}
-	return *s, nil
+	return s, nil
 }
 
 func typeError(format string, args ...any) error {
@@ -83,13 +88,9 @@ func valueError(format string, args ...any) error {
 	return task.Permanent(task.Raise("ValueError", TaskName+"() "+fmt.Sprintf(format, args...)))
 }
 
-// kindOf names the type of an encoded value in Python's words.
-func kindOf(c codec.Codec, raw codec.Raw) string {
-	var v any
-	if err := c.Unmarshal(raw, &v); err != nil {
-		return "a value that cannot be read"
-	}
-	switch v := v.(type) {
+// kind names the type of a decoded value in Python's words.
+func kind(value any) string {
+	switch v := value.(type) {
 	case nil:
 		return "None"
 	case string:
@@ -107,11 +108,9 @@ func kindOf(c codec.Codec, raw codec.Raw) string {
 	case float32, float64:
 		return "float"
 	case json.Number:
-		if strings.ContainsAny(v.String(), ".eEN") { // N: NaN
+		if strings.ContainsAny(v.String(), ".eE") {
 			return "float"
 		}
-		return "int"
-	default:
-		return "int"
 	}
+	return "int"
 }

@@ -1,67 +1,61 @@
 package accessrecord
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// forwarded returns the value of "for" of each element of Forwarded headers (RFC 7239, section 4), "" where an element has none.
-// An element that is malformed hides what stands to its left, because nobody can tell who has written it.
+// forwarded returns the value of "for" of each element of Forwarded headers (RFC 7239, section 4); "" for an element that has none
+// or is malformed.
 func forwarded(lines []string) []string {
 	var hops []string
 	for _, element := range split(strings.Join(lines, ","), ',') {
-		if strings.TrimSpace(element) == "" {
-			continue // empty list elements are allowed (RFC 9110, section 5.6.1)
+		if strings.TrimSpace(element) != "" { // a list may have empty elements (RFC 9110, section 5.6.1)
+			hops = append(hops, forOf(element))
 		}
-		hop, ok := forOf(element)
-		if !ok {
-			hops = hops[:0]
-			hop = ""
-		}
-		hops = append(hops, hop)
 	}
 	return hops
 }
 
 // forOf returns the value of the pair "for" of one element.
-func forOf(element string) (value string, ok bool) {
-	seen := false
+func forOf(element string) (value string) {
 	for _, pair := range split(element, ';') {
-		pair = strings.TrimSpace(pair)
-		if pair == "" {
+		if pair = strings.TrimSpace(pair); pair == "" {
 			continue
 		}
-		name, v, found := strings.Cut(pair, "=")
-		if !found || name == "" {
-			return "", false
-		}
-		v, ok := unquote(v)
-		if !ok {
-			return "", false
-		}
-		if strings.EqualFold(name, "for") {
-			if seen {
-				return "", false
-			}
-			value, seen = v, true
+		name, quoted, _ := strings.Cut(pair, "=")
+		v, ok := unquote(quoted)
+		if isFor := strings.EqualFold(name, "for"); !ok || isFor && value != "" {
+			return ""
+		} else if isFor {
+			value = v
 		}
 	}
-	return value, true
+	return value
 }
 
-// split cuts s at sep outside of quoted strings.
+// split cuts s at sep outside of quoted strings. It starts from the right, where the trusted proxies have written: an open quote
+// that a visitor has sent cannot swallow what they have added.
 func split(s string, sep byte) []string {
 	var parts []string
-	quoted, start := false, 0
-	for i := 0; i < len(s); i++ {
+	quoted, end := false, len(s)
+	for i := len(s) - 1; i >= 0; i-- {
 		switch {
-		case quoted && s[i] == '\\':
-			i++
-		case s[i] == '"':
+		case s[i] == '"' && !(quoted && escaped(s, i)):
 			quoted = !quoted
 		case s[i] == sep && !quoted:
-			parts = append(parts, s[start:i])
-			start = i + 1
+			parts = append(parts, s[i+1:end])
+			end = i
 		}
 	}
-	return append(parts, s[start:])
+	parts = append(parts, s[:end])
+	slices.Reverse(parts)
+	return parts
+}
+
+// escaped reports whether an odd number of backslashes stands before s[i].
+func escaped(s string, i int) bool {
+	return (i-len(strings.TrimRight(s[:i], `\\`)))%2 == 1
 }
 
 // unquote returns the value of a token or a quoted string.

@@ -2,6 +2,7 @@ package accessrecord
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/seed-399731e2/taskq/codec"
@@ -27,6 +28,9 @@ func (r *Recorder) newTask() *task.Task[Call, string] {
 
 func (r *Recorder) handle(ctx context.Context, call encodedCall) (string, error) {
 	req := task.FromContext(ctx)
+	if req == nil || req.ID == "" {
+		return "", errors.New("accessrecord: store visit: the context carries no task id (task.WithRequest)")
+	}
 	visit, err := r.store.decoder().decode(encoding(req.Arguments), call.Data)
 	if err != nil {
 		return "", err

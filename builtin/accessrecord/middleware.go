@@ -198,25 +198,33 @@ type lostLog struct {
 
 func (l *lostLog) add(reason error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.count++
 	l.reason = reason
-	if now := time.Now(); now.Sub(l.last) >= l.every {
-		l.last = now
-		l.write()
+	var count int
+	if time.Since(l.last) >= l.every {
+		count = l.take()
 	}
+	l.mu.Unlock()
+	l.write(count, reason)
 }
 
 func (l *lostLog) flush() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.count > 0 {
-		l.write()
-	}
+	count, reason := l.take(), l.reason
+	l.mu.Unlock()
+	l.write(count, reason)
 }
 
-// write logs the count. The caller holds mu.
-func (l *lostLog) write() {
-	l.logger.Warn("visits lost", "task", TaskName, "count", l.count, "error", l.reason)
-	l.count = 0
+// take starts the next interval. The caller holds mu.
+func (l *lostLog) take() int {
+	count := l.count
+	l.count, l.last = 0, time.Now()
+	return count
+}
+
+// write runs without mu: a slow log must not hold up requests.
+func (l *lostLog) write(count int, reason error) {
+	if count > 0 {
+		l.logger.Warn("visits lost", "task", TaskName, "count", count, "error", reason)
+	}
 }

@@ -2,12 +2,18 @@ package accessrecord
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/seed-399731e2/taskq/internal/netpeek"
 )
 
 const applicationName = "taskq"
@@ -15,8 +21,8 @@ const applicationName = "taskq"
 // connConfig reads the URL, as libpq does, and adds what finds dead peers.
 func connConfig(database string) (*pgx.ConnConfig, error) {
 	conn, err := pgx.ParseConfig(database)
-	if err != nil { // its text may quote the password
-		return nil, fmt.Errorf("accessrecord: database %s: the URL cannot be read; want postgres://user@host:port/name?sslmode=…", redacted(database))
+	if err != nil {
+		return nil, fmt.Errorf("accessrecord: database %s: %w", redacted(database), reason(err))
 	}
 	if conn.RuntimeParams["application_name"] == "" {
 		conn.RuntimeParams["application_name"] = applicationName
@@ -38,11 +44,32 @@ func (p *postgres) connect(ctx context.Context) (*pgx.Conn, error) {
 	return c, nil
 }
 
-// closeConn says goodbye to the server, also when ctx is done.
+// reason is what is wrong with a URL, without the URL and its password.
+func reason(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*pgconn.ParseConfigError](err); ok && errors.Unwrap(e) != nil {
+		return errors.Unwrap(e)
+	}
+	return errors.New("the URL cannot be read")
+}
+
+// hangUp says goodbye and waits until the socket is closed, so that a slot never has two.
+func hangUp(ctx context.Context, c *pgx.Conn) error {
+	err := c.Close(ctx)
+	select {
+	case <-c.PgConn().CleanupDone():
+	case <-ctx.Done():
+	}
+	return err
+}
+
+// closeConn hangs up, also when ctx is done.
 func closeConn(ctx context.Context, c *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = c.Close(ctx) // it is being thrown away; there is nobody to tell
+	_ = hangUp(ctx, c) // it is being thrown away; there is nobody to tell
 }
 
 // usable says, without a round trip, whether a task left the connection as it found it (Django's close_if_unusable_or_obsolete).
@@ -50,8 +77,21 @@ func usable(c *pgx.Conn) bool {
 	return !c.IsClosed() && !c.PgConn().IsBusy() && c.PgConn().TxStatus() == 'I'
 }
 
+// peek looks at an idle connection, without a round trip: a server that ends it says so (57P01), or hangs up. Under TLS a readable
+// connection may be in order; a new one costs less than to find out.
+func peek(c *pgx.Conn) bool {
+	state := netpeek.Alive(c.PgConn().Conn())
+	return state == netpeek.Quiet || state == netpeek.Unknown // Unknown: not on this system; a try that fails is repeated
+}
+
 // interrupt cuts the connection off under its user.
-func interrupt(c *pgx.Conn) { _ = c.PgConn().Conn().Close() }
+func interrupt(c *pgx.Conn) {
+	conn := c.PgConn().Conn()
+	if encrypted, ok := conn.(*tls.Conn); ok {
+		conn = encrypted.NetConn() // closing the outer one says goodbye first, which may block
+	}
+	_ = conn.Close() // it fails when it is closed already
+}
 
 // tcp reports whether a network of net.Dial is TCP.
 func tcp(network string) bool { return strings.HasPrefix(network, "tcp") }

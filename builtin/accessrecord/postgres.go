@@ -13,9 +13,6 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// tryTimeout bounds one insert: a server that went away without a word is noticed then.
-const tryTimeout = 10 * time.Second
-
 // postgres keeps visits in PostgreSQL, through one connection per slot.
 type postgres struct {
 	cfg    Config
@@ -37,16 +34,17 @@ func newPostgres(cfg Config) (store, error) {
 		return nil, err
 	}
 	p.slots = &pool.Resource[*pgx.Conn]{
-		Name:      "access_record database",
-		Open:      p.open,
-		Close:     func(ctx context.Context, c *pgx.Conn) error { return c.Close(ctx) },
-		Interrupt: interrupt,
-		Usable:    usable,
-		Peek:      peek,
-		Ping:      func(ctx context.Context, c *pgx.Conn) error { return c.Ping(ctx) },
-		PingAfter: time.Minute,
-		MaxAge:    cfg.MaxAge,
-		Suspect:   func(err error) bool { return !refused(err) },
+		Name:        "access_record database",
+		Open:        p.open,
+		Close:       hangUp,
+		Interrupt:   interrupt,
+		Usable:      usable,
+		Peek:        peek,
+		Ping:        func(ctx context.Context, c *pgx.Conn) error { return c.Ping(ctx) },
+		PingAfter:   time.Minute,
+		OpenTimeout: cfg.Timeout,
+		MaxAge:      cfg.MaxAge,
+		Suspect:     func(err error) bool { return !refused(err) },
 	}
 	return p, nil
 }
@@ -107,7 +105,7 @@ func (p *postgres) insert(ctx context.Context, id string, v Visit) error {
 
 // store runs the insert once.
 func (p *postgres) store(ctx context.Context, c *pgx.Conn, id string, v Visit) error {
-	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
 	if p.layout.Load() == nil {
 		if err := p.prepare(ctx, c); err != nil {

@@ -32,6 +32,8 @@ type Config struct {
 	// Patience is how long a task tries to store its visit while the database cannot be reached, before it asks to be retried
 	// later; 0 is 60 s.
 	Patience time.Duration
+	// Timeout bounds one try: a server that went away without a word is noticed then; 0 is 10 s.
+	Timeout time.Duration
 	// Logger; nil discards.
 	Logger *slog.Logger
 }
@@ -80,24 +82,24 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if c.MaxAge < 0 || c.Patience < 0 {
+	if c.MaxAge < 0 || c.Patience < 0 || c.Timeout < 0 {
 		return c, errors.New("accessrecord: a negative duration in Config")
 	}
 	if c.Patience == 0 {
 		c.Patience = 60 * time.Second
 	}
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
+	}
 	return c, nil
 }
 
 func openStore(cfg Config) (store, error) {
-	if cfg.Database == "" {
-		return newSQLite(cfg)
-	}
-	scheme, _, found := strings.Cut(cfg.Database, "://")
-	switch {
-	case found && (scheme == "postgres" || scheme == "postgresql"):
+	scheme, _, _ := strings.Cut(cfg.Database, ":")
+	switch scheme {
+	case "postgres", "postgresql":
 		return newPostgres(cfg)
-	case found && scheme == "sqlite":
+	case "", "sqlite":
 		return newSQLite(cfg)
 	}
 	return nil, fmt.Errorf("accessrecord: database %q: want postgres://user@host/name or sqlite:///path", redacted(cfg.Database))
