@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"runtime"
 
@@ -104,8 +103,7 @@ func (b *Broker) handshake(ctx context.Context, ep *endpoint, raw net.Conn) (*se
 	}, nil
 }
 
-// socketError prefers the socket's error to the client library's guess. When the stream just ends after our credentials were sent,
-// RabbitMQ refused them without a word, and the library's guess is right.
+// socketError prefers the socket's error to the client library's guess, which is that credentials or vhost were refused.
 func socketError(frames *frameConn, err error) error {
 	var reply *amqp091.Error
 	if errors.As(err, &reply) && reply.Server {
@@ -113,10 +111,8 @@ func socketError(frames *frameConn, err error) error {
 	}
 	select {
 	case socket := <-frames.broken:
-		if !errors.Is(socket, io.EOF) {
-			return socket
-		}
+		return socket
 	default:
+		return err
 	}
-	return err
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
@@ -45,6 +46,10 @@ func connectError(ep *endpoint, err error) error {
 	if isTimeout(err) {
 		return fmt.Errorf("amqp: %w: no answer from %s in time; check host, port and firewall of %s: %w", broker.ErrUnavailable, ep.addr, ep, err)
 	}
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("amqp: %w: %s ended the handshake: %w; is it an AMQP port, and should the broker URL start with amqps:// instead? (%s)",
+			broker.ErrUnavailable, ep.addr, bareNetError(err), ep)
+	}
 	return fmt.Errorf("amqp: %w: cannot connect to %s: %w; start RabbitMQ there or correct the broker URL %s",
 		broker.ErrUnavailable, ep.addr, bareNetError(err), ep)
 }
@@ -61,9 +66,6 @@ func handshakeError(ep *endpoint, reply *amqp091.Error) error {
 	case reply.Code == codeNotAllowed || reply.Code == codeAccessRefused:
 		return fmt.Errorf("amqp: %w: vhost '%s' at %s does not exist or is closed to user '%s' (%s): create it, permit it, or correct the broker URL %s",
 			broker.ErrAccess, ep.vhost, ep.addr, ep.user, reply.Reason, ep)
-	case !reply.Server:
-		return fmt.Errorf("amqp: %w: %s ended the handshake: %s; is it an AMQP port, and should the broker URL start with amqps:// instead? (%s)",
-			broker.ErrUnavailable, ep.addr, reply.Reason, ep)
 	}
 	return fmt.Errorf("amqp: %w: %s refused the connection: %s", broker.ErrUnavailable, ep.addr, reply.Reason)
 }

@@ -23,6 +23,8 @@ type frameConn struct {
 	net.Conn
 	broken chan error // gets the first error of the socket; buffered, never closed
 
+	greeted bool // our properties were sent; the writer's alone
+
 	buf  []byte // read from the socket; buf[r:] is not looked at yet
 	r    int
 	out  []byte // a repaired frame, on its way to the reader
@@ -37,11 +39,16 @@ func newFrameConn(conn net.Conn) *frameConn {
 
 // Write implements net.Conn.
 func (c *frameConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
+	out := p
+	if !c.greeted { // the client library flushes each frame of the handshake by itself
+		out = withCapability(p)
+		c.greeted = len(out) > len(p)
+	}
+	n, err := c.Conn.Write(out)
 	if err != nil {
 		c.report(err)
 	}
-	return n, err
+	return min(n, len(p)), err
 }
 
 func (c *frameConn) report(err error) {

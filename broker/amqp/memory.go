@@ -14,6 +14,9 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 )
 
+// lockTries is how often an exclusive queue is asked for that the broker still keeps for the connection before.
+const lockTries = 10
+
 // memory is what was declared through this broker. Some of it vanishes with a connection (exclusive queues), with a restart of
 // the broker (transient ones) or with its consumers (auto-delete), and is declared again when a connection is rebuilt.
 type memory struct {
@@ -127,12 +130,24 @@ func (b *Broker) restore(ctx context.Context, s *session, link string) {
 		parts = append(parts, broker.Topology{Bindings: []broker.Binding{bind}})
 	}
 	for _, part := range parts {
-		err := s.withChannel(ctx, func(ch *amqp091.Channel) error { return declareOn(ch, part, s.endpoint.vhost) })
+		err := b.declareAgain(ctx, s, part)
 		if errors.Is(err, errLost) || ctx.Err() != nil {
 			return // the next session starts over
 		}
 		if err != nil {
 			b.cfg.Logger.Error("Could not declare again after reconnecting", "error", err)
+		}
+	}
+}
+
+// declareAgain declares what the last session had. An exclusive queue is locked until the broker has noticed that session's end.
+func (b *Broker) declareAgain(ctx context.Context, s *session, topology broker.Topology) error {
+	exclusive := slices.ContainsFunc(topology.Queues, func(q broker.Queue) bool { return q.Exclusive })
+	for failures := 0; ; failures++ {
+		err := s.withChannel(ctx, func(ch *amqp091.Channel) error { return declareOn(ch, topology, s.endpoint.vhost) })
+		var clash *broker.DeclareError
+		if !exclusive || !errors.As(err, &clash) || failures == lockTries || !wait(ctx, b.backoff(failures)) {
+			return err
 		}
 	}
 }

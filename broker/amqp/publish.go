@@ -64,7 +64,7 @@ func (b *Broker) publish(ctx context.Context, p *publishing) error {
 		if !errors.Is(err, errLaneEnded) {
 			return err
 		}
-		if !s.alive() {
+		if errors.Is(s.explain(lane.cause), errLost) {
 			continue // unknown outcome: again on the next session
 		}
 		if verdict := p.blame(lane.cause); verdict != nil {

@@ -115,20 +115,26 @@ func (s *session) withChannel(ctx context.Context, use func(*amqp091.Channel) er
 	}
 }
 
-// explain marks an error of the client library that means the loss of the session with errLost. Channel exceptions stay as they
-// are.
+// explain marks an error of the client library that means the loss of the session with errLost, and sees to it that the session
+// has ended then. Channel exceptions stay as they are.
 func (s *session) explain(err error) error {
 	var reply *amqp091.Error
 	if err == nil || errors.As(err, &reply) && reply.Server && reply.Recover {
 		return err
 	}
-	if !s.conn.IsClosed() {
-		return err
+	if s.alive() {
+		if !s.conn.IsClosed() {
+			return err
+		}
+		select { // the client library knows before watch does
+		case reply := <-s.closes:
+			s.fail(lossCause(reply))
+		default:
+			s.fail(err)
+		}
 	}
-	if !s.alive() {
-		return fmt.Errorf("%w: %w", errLost, s.cause)
-	}
-	return fmt.Errorf("%w: %w", errLost, err)
+	<-s.done
+	return fmt.Errorf("%w: %w", errLost, s.cause)
 }
 
 // close says goodbye to the broker and ends the session; it takes no longer than the grace.

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	amqp091 "github.com/rabbitmq/amqp091-go"
-
 	"github.com/seed-399731e2/taskq/broker"
 )
 
@@ -116,8 +114,7 @@ func (sub *subscription) open(ctx context.Context, again bool) (*stream, error) 
 }
 
 func (sub *subscription) declareAgain(ctx context.Context, s *session) error {
-	topology := sub.c.b.topology.around(sub.queue)
-	err := s.withChannel(ctx, func(ch *amqp091.Channel) error { return declareOn(ch, topology, s.endpoint.vhost) })
+	err := sub.c.b.declareAgain(ctx, s, sub.c.b.topology.around(sub.queue))
 	var clash *broker.DeclareError
 	if errors.As(err, &clash) && !sub.c.b.topology.queue(sub.queue).Exclusive {
 		sub.c.b.cfg.Logger.Error("Queue was declared differently by somebody else", "queue", sub.queue, "error", err)
