@@ -54,5 +54,5 @@ func (s Set) ForContentType(contentType string) (Codec, error) {
 	case "":
 		return nil, fmt.Errorf("codec: %w without a content type; accepted: %s", ErrRefused, accepted)
 	}
-	return nil, fmt.Errorf("codec: %w of type %q; accepted: %s", ErrRefused, contentType, accepted)
+	return nil, fmt.Errorf("codec: %w of type %q; accepted: %s; set task_serializer='json' in the sender", ErrRefused, contentType, accepted)
 }

@@ -202,24 +202,27 @@ func (s *scanner) text() (string, error) {
 // quoted takes the string at the cursor and returns what is between the quotes. Escapes are checked, not resolved.
 func (s *scanner) quoted() (raw []byte, escaped bool, err error) {
 	start := s.pos + 1
-	for s.pos = start; s.pos < len(s.data); {
-		switch c := s.data[s.pos]; {
+	for i := start; i < len(s.data); {
+		switch c := s.data[i]; {
 		case c == '"':
-			s.pos++
-			return s.data[start : s.pos-1], escaped, nil
+			s.pos = i + 1
+			return s.data[start:i], escaped, nil
 		case c == '\\':
-			n := escapeLen(s.data[s.pos:])
+			n := escapeLen(s.data[i:])
 			if n == 0 {
+				s.pos = i
 				return nil, false, s.syntax("invalid escape in a string")
 			}
 			escaped = true
-			s.pos += n
+			i += n
 		case c < ' ':
+			s.pos = i
 			return nil, false, s.syntax("control character %q in a string", c)
 		default:
-			s.pos++
+			i++
 		}
 	}
+	s.pos = len(s.data)
 	return nil, false, s.syntax("the text ends inside a string")
 }
 
