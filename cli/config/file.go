@@ -53,8 +53,7 @@ type file struct {
 func (t Table) readFile(path string) (*file, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the user names it
 	if err != nil {
-		var pathErr *fs.PathError
-		if errors.As(err, &pathErr) {
+		if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 			err = pathErr.Err
 		}
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)

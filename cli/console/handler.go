@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,7 +53,7 @@ func (h *Handler) Enabled(_ context.Context, level slog.Level) bool {
 // WithAttrs implements slog.Handler.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	next := *h
-	next.attrs = h.attrs[:len(h.attrs):len(h.attrs)] // two children must not share the room behind it
+	next.attrs = slices.Clip(h.attrs) // two children must not share the room behind it
 	for _, a := range attrs {
 		next.attrs = flatten(next.attrs, h.prefix, a)
 	}
@@ -71,7 +72,7 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 
 // Handle implements slog.Handler.
 func (h *Handler) Handle(_ context.Context, r slog.Record) error {
-	attrs := h.attrs[:len(h.attrs):len(h.attrs)]
+	attrs := slices.Clip(h.attrs)
 	r.Attrs(func(a slog.Attr) bool {
 		attrs = flatten(attrs, h.prefix, a)
 		return true

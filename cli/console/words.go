@@ -2,6 +2,7 @@ package console
 
 import (
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,9 +15,9 @@ type record struct {
 
 // value is the text of the last attribute of this key; "" when there is none.
 func (r record) value(key string) string {
-	for i := len(r.attrs) - 1; i >= 0; i-- {
-		if r.attrs[i].Key == key {
-			return text(r.attrs[i].Value)
+	for _, a := range slices.Backward(r.attrs) {
+		if a.Key == key {
+			return text(a.Value)
 		}
 	}
 	return ""
