@@ -221,7 +221,7 @@ func (l *lane) outcome(j *job, dc confirm) error {
 		return nil
 	}
 	// A negative confirm and a lost channel look alike, but the client library marks the channel first.
-	if l.ch.IsClosed() {
+	if l.hasEnded() || l.ch.IsClosed() {
 		<-l.ended
 		return errLaneEnded
 	}
