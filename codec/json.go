@@ -114,7 +114,7 @@ func (d *decoder) splitObject() (map[string]Raw, error) {
 		part, err := d.skip()
 		parts[key] = part
 		return err
-	}, "an object")
+	})
 	return parts, err
 }
 

@@ -122,7 +122,7 @@ func (d *decoder) valueStruct(v reflect.Value) error {
 			return d.quotedScalar(f)
 		}
 		return d.value(f)
-	}, "an object")
+	})
 }
 
 // quotedScalar decodes a field with the option ",string": a scalar inside a string.
@@ -169,7 +169,7 @@ func (d *decoder) valueMap(v reflect.Value) error {
 		}
 		v.SetMapIndex(k, value)
 		return nil
-	}, "an object")
+	})
 }
 
 func setKey(k reflect.Value, key string) error {
@@ -177,7 +177,7 @@ func setKey(k reflect.Value, key string) error {
 		k.SetString(key)
 		return nil
 	}
-	if u, ok := k.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](k.Addr()); ok {
 		if err := u.UnmarshalText([]byte(key)); err != nil {
 			return &jsonError{text: k.Type().String() + ": ", err: err}
 		}

@@ -40,7 +40,7 @@ func (d *decoder) any() (any, error) {
 		err := d.object(func(key string) (err error) {
 			m[key], err = d.any()
 			return err
-		}, "an object")
+		})
 		return m, err
 	case '[':
 		list := []any{}

@@ -62,7 +62,7 @@ func (d *decoder) bigValue(dst *big.Int) error {
 }
 
 func (d *decoder) numberValue(dst *json.Number) error {
-	text := ""
+	var text string
 	if c := d.peek(); c == '"' || c == '{' {
 		var err error
 		if text, err = d.textFor(reflect.TypeFor[json.Number](), "decimal"); err != nil {
@@ -87,7 +87,7 @@ func (d *decoder) numberValue(dst *json.Number) error {
 
 func (d *decoder) unmarshaler(v reflect.Value, dst json.Unmarshaler) error {
 	text, ok, err := d.known()
-	token := Raw(nil)
+	var token Raw
 	switch {
 	case err != nil:
 		return err

@@ -254,7 +254,7 @@ func empty(v reflect.Value) bool {
 }
 
 func zero(v reflect.Value) bool {
-	if z, ok := v.Interface().(interface{ IsZero() bool }); ok && (v.Kind() != reflect.Pointer || !v.IsNil()) {
+	if z, ok := reflect.TypeAssert[interface{ IsZero() bool }](v); ok && (v.Kind() != reflect.Pointer || !v.IsNil()) {
 		return z.IsZero()
 	}
 	return v.IsZero()
@@ -279,7 +279,7 @@ func keyText(k reflect.Value) (string, error) {
 	if k.Kind() == reflect.String {
 		return k.String(), nil
 	}
-	if m, ok := k.Interface().(encoding.TextMarshaler); ok {
+	if m, ok := reflect.TypeAssert[encoding.TextMarshaler](k); ok {
 		text, err := m.MarshalText()
 		if err != nil {
 			return "", &jsonError{text: k.Type().String() + ": ", err: err}

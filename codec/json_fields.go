@@ -23,12 +23,12 @@ type fields []field
 func fieldsOf(t reflect.Type) fields {
 	all := collect(t, nil, nil)
 	return slices.DeleteFunc(slices.Clone(all), func(f field) bool {
-		return slices.ContainsFunc(all, func(other field) bool { return other.name == f.name && !f.beats(other) })
+		return slices.ContainsFunc(all, func(other field) bool { return other.name == f.name && !f.beats(&other) })
 	})
 }
 
 // beats reports whether f counts against another field of its name; a field beats itself.
-func (f field) beats(other field) bool {
+func (f *field) beats(other *field) bool {
 	switch {
 	case slices.Equal(f.index, other.index):
 		return true

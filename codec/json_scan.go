@@ -80,10 +80,10 @@ func (s *scanner) list(element func() error, want string) error {
 	}
 }
 
-// object calls member with the cursor on the value of each key. want names what is needed when it is no object.
-func (s *scanner) object(member func(key string) error, want string) error {
+// object calls member with the cursor on the value of each key.
+func (s *scanner) object(member func(key string) error) error {
 	if s.peek() != '{' {
-		return s.mismatch(want)
+		return s.mismatch("an object")
 	}
 	if err := s.enter(); err != nil {
 		return err

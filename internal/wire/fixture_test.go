@@ -43,67 +43,67 @@ type typed struct {
 	Value json.RawMessage `json:"v"`
 }
 
-func (f typed) value(t testing.TB) any {
-	t.Helper()
+func (f typed) value(tb testing.TB) any {
+	tb.Helper()
 	switch f.Tag {
 	case "V":
 		return nil
 	case "S":
-		return decoded[string](t, f.Value)
+		return decoded[string](tb, f.Value)
 	case "t":
-		return decoded[bool](t, f.Value)
+		return decoded[bool](tb, f.Value)
 	case "I":
-		return decoded[int32](t, f.Value)
+		return decoded[int32](tb, f.Value)
 	case "L", "l":
-		return decoded[int64](t, f.Value)
+		return decoded[int64](tb, f.Value)
 	case "d":
-		return decoded[float64](t, f.Value)
+		return decoded[float64](tb, f.Value)
 	case "T":
-		return time.Unix(decoded[int64](t, f.Value), 0).UTC()
+		return time.Unix(decoded[int64](tb, f.Value), 0).UTC()
 	case "A":
 		list := []any{}
-		for _, e := range decoded[[]typed](t, f.Value) {
-			list = append(list, e.value(t))
+		for _, e := range decoded[[]typed](tb, f.Value) {
+			list = append(list, e.value(tb))
 		}
 		return list
 	case "F":
-		return table(t, decoded[map[string]typed](t, f.Value))
+		return table(tb, decoded[map[string]typed](tb, f.Value))
 	}
-	t.Fatalf("unknown tag %q", f.Tag)
+	tb.Fatalf("unknown tag %q", f.Tag)
 	return nil
 }
 
-func table(t testing.TB, fields map[string]typed) broker.Table {
-	t.Helper()
+func table(tb testing.TB, fields map[string]typed) broker.Table {
+	tb.Helper()
 	out := broker.Table{}
 	for k, v := range fields {
-		out[k] = v.value(t)
+		out[k] = v.value(tb)
 	}
 	return out
 }
 
-func decoded[T any](t testing.TB, data []byte) T {
-	t.Helper()
+func decoded[T any](tb testing.TB, data []byte) T {
+	tb.Helper()
 	var v T
 	if err := json.Unmarshal(data, &v); err != nil {
-		t.Fatalf("%.200s: %v", data, err)
+		tb.Fatalf("%.200s: %v", data, err)
 	}
 	return v
 }
 
 // message is the captured message as a broker adapter hands it out.
-func (f *fixture) message(t testing.TB) broker.Message {
-	t.Helper()
+func (f *fixture) message(tb testing.TB) broker.Message {
+	tb.Helper()
 	msg := broker.Message{
 		ContentType: f.Properties.ContentType, ContentEncoding: f.Properties.ContentEncoding,
 		Transient: f.Properties.DeliveryMode == 1, Priority: f.Properties.Priority,
 		CorrelationID: f.Properties.CorrelationID, ReplyTo: f.Properties.ReplyTo, MessageID: f.Properties.MessageID,
-		Headers: table(t, f.Typed), Body: f.Body,
+		Headers: table(tb, f.Typed), Body: f.Body,
 	}
 	if s := f.Properties.Expiration; s != "" {
 		ms, err := strconv.Atoi(s)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		// a message that is late already has "0" from Celery and one millisecond from us
 		msg.Expiration = max(time.Duration(ms)*time.Millisecond, time.Millisecond)
@@ -111,9 +111,9 @@ func (f *fixture) message(t testing.TB) broker.Message {
 	return msg
 }
 
-func (f *fixture) delivery(t testing.TB) *broker.Delivery {
-	t.Helper()
-	d := broker.NewDelivery(f.message(t), nil)
+func (f *fixture) delivery(tb testing.TB) *broker.Delivery {
+	tb.Helper()
+	d := broker.NewDelivery(f.message(tb), nil)
 	d.Queue, d.Exchange, d.RoutingKey = f.RoutingKey, f.Exchange, f.RoutingKey
 	return d
 }
@@ -126,19 +126,19 @@ func (f *fixture) body() string {
 	return string(f.Body)
 }
 
-func load(t testing.TB, path string) *fixture {
-	t.Helper()
+func load(tb testing.TB, path string) *fixture {
+	tb.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", path))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	f := decoded[fixture](t, data)
+	f := decoded[fixture](tb, data)
 	return &f
 }
 
 // paths lists the files of a directory below testdata, as paths that load takes.
-func paths(t testing.TB, dir string) []string {
-	t.Helper()
+func paths(tb testing.TB, dir string) []string {
+	tb.Helper()
 	var list []string
 	err := filepath.WalkDir(filepath.Join("testdata", dir), func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && strings.HasSuffix(path, ".json") {
@@ -147,7 +147,7 @@ func paths(t testing.TB, dir string) []string {
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return list
 }
@@ -164,17 +164,17 @@ type malformed struct {
 	} `json:"results"`
 }
 
-func malformedCases(t testing.TB) map[string]malformed {
-	t.Helper()
+func malformedCases(tb testing.TB) map[string]malformed {
+	tb.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", "malformed", "main.json"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var file struct {
 		Cases map[string][]malformed `json:"cases"`
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cases := map[string]malformed{}
 	for name, tries := range file.Cases {
@@ -183,8 +183,8 @@ func malformedCases(t testing.TB) map[string]malformed {
 	return cases
 }
 
-func (m malformed) delivery(t testing.TB) *broker.Delivery {
-	t.Helper()
+func (m malformed) delivery(tb testing.TB) *broker.Delivery {
+	tb.Helper()
 	msg := broker.Message{
 		ContentType: m.Properties.ContentType, ContentEncoding: m.Properties.ContentEncoding,
 		CorrelationID: m.Properties.CorrelationID, ReplyTo: m.Properties.ReplyTo, Priority: m.Properties.Priority,
@@ -196,7 +196,7 @@ func (m malformed) delivery(t testing.TB) *broker.Delivery {
 	case map[string]any:
 		b, err := base64.StdEncoding.DecodeString(body["base64"].(string))
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		msg.Body = b
 	}

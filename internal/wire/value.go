@@ -79,7 +79,7 @@ func portable(v any) (any, error) {
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("a header cannot hold a %T", v)
-	case n >= math.MinInt32+1 && n <= math.MaxInt32: // py-amqp itself never writes the smallest one in 32 bits
+	case n >= math.MinInt32 && n <= math.MaxInt32:
 		return int32(n), nil
 	case n < 0: // Python would read a negative long as 2^64-n
 		return float64(n), nil
