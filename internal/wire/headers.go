@@ -12,8 +12,49 @@ import (
 
 // headers writes the headers of protocol 2 with the types that Celery 5.6 gives them (celery/app/amqp.py, as_task_v2).
 func headers(req *task.Request) (broker.Table, error) {
-	h := make(broker.Table, 20+len(req.Headers))
-	for k, v := range req.Headers {
+	h, err := customTable(req.Headers)
+	if err != nil {
+		return nil, err
+	}
+	for name, n := range map[string]int{"retries": req.Retries, "replaced_task_nesting": req.ReplacedNesting} {
+		if h[name], err = small(name, n); err != nil {
+			return nil, err
+		}
+	}
+	h["group_index"] = nil
+	if req.GroupIndex >= 0 {
+		if h["group_index"], err = small("group_index", req.GroupIndex); err != nil {
+			return nil, err
+		}
+	}
+	if h["stamps"], err = portableTable(req.Stamps); err != nil {
+		return nil, fmt.Errorf("stamp %w", err)
+	}
+	h["stamped_headers"] = nil
+	if req.StampedHeaders != nil {
+		h["stamped_headers"], _ = portable(req.StampedHeaders) // strings always fit
+	}
+	h["lang"] = "go"
+	h["task"] = req.Name
+	h["id"] = req.ID
+	h["shadow"] = orNil(req.Shadow)
+	h["eta"] = timeOrNil(req.ETA)
+	h["expires"] = timeOrNil(req.Expires)
+	h["group"] = orNil(req.Group)
+	h["timelimit"] = []any{inSeconds(req.TimeLimit), inSeconds(req.SoftTimeLimit)}
+	h["root_id"] = req.RootID
+	h["parent_id"] = orNil(req.ParentID)
+	h["argsrepr"] = req.ArgsRepr
+	h["kwargsrepr"] = req.KwargsRepr
+	h["origin"] = req.Origin
+	h["ignore_result"] = req.IgnoreResult
+	return h, nil
+}
+
+// customTable starts the headers with the custom ones.
+func customTable(custom map[string]any) (broker.Table, error) {
+	h := make(broker.Table, 20+len(custom))
+	for k, v := range custom {
 		p, err := portable(v)
 		switch {
 		case err != nil:
@@ -23,41 +64,6 @@ func headers(req *task.Request) (broker.Table, error) {
 		}
 		h[k] = p
 	}
-	stamps, err := portableTable(req.Stamps)
-	if err != nil {
-		return nil, fmt.Errorf("stamp %w", err)
-	}
-	h["lang"] = "go"
-	h["task"] = req.Name
-	h["id"] = req.ID
-	h["shadow"] = orNil(req.Shadow)
-	h["eta"] = timeOrNil(req.ETA)
-	h["expires"] = timeOrNil(req.Expires)
-	h["group"] = orNil(req.Group)
-	h["group_index"] = nil
-	if req.GroupIndex >= 0 {
-		if h["group_index"], err = small("group_index", req.GroupIndex); err != nil {
-			return nil, err
-		}
-	}
-	if h["retries"], err = small("retries", req.Retries); err != nil {
-		return nil, err
-	}
-	h["timelimit"] = []any{inSeconds(req.TimeLimit), inSeconds(req.SoftTimeLimit)}
-	h["root_id"] = req.RootID
-	h["parent_id"] = orNil(req.ParentID)
-	h["argsrepr"] = req.ArgsRepr
-	h["kwargsrepr"] = req.KwargsRepr
-	h["origin"] = req.Origin
-	h["ignore_result"] = req.IgnoreResult
-	if h["replaced_task_nesting"], err = small("replaced_task_nesting", req.ReplacedNesting); err != nil {
-		return nil, err
-	}
-	h["stamped_headers"] = nil
-	if req.StampedHeaders != nil {
-		h["stamped_headers"], _ = portable(req.StampedHeaders) // strings always fit
-	}
-	h["stamps"] = stamps
 	return h, nil
 }
 
