@@ -4,14 +4,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/broker/brokertest"
 	"github.com/seed-399731e2/taskq/broker/sqlite"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open opens the broker in the file, with a handle of its own, as another process would.
 func open(t testing.TB, path string) *sqlite.Broker {
