@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -84,30 +83,32 @@ func (r *RabbitMQ) prepare() error {
 	if r.cfg.Management {
 		plugins = "[rabbitmq_management]."
 	}
-	files := map[string]string{"enabled_plugins": plugins, "rabbitmq.conf": r.config()}
+	files := map[string]string{"enabled_plugins": plugins, "advanced.config": r.config()}
 	for name, text := range files {
 		if err := os.WriteFile(r.path(name), []byte(text), 0o600); err != nil {
 			_ = os.RemoveAll(r.dir)
 			return fmt.Errorf("instance: write %s: %w", name, err)
 		}
 	}
-	return nil
+	if r.program, err = r.layOutHome(); err != nil {
+		_ = os.RemoveAll(r.dir)
+	}
+	return err
 }
 
+// config is written as Erlang terms: the other format is translated at each start, which takes a second.
 func (r *RabbitMQ) config() string {
-	lines := []string{
-		"listeners.tcp.1 = " + Address(r.port),
-		"default_user = " + rabbitUser,
-		"default_pass = " + r.password,
-		"disk_free_limit.absolute = 10MB",
-		"vm_memory_high_watermark.absolute = 1GB",
-		"log.console = false",
-		"log.file = server.log",
-	}
-	if r.cfg.Management {
-		lines = append(lines, "management.tcp.ip = 127.0.0.1", "management.tcp.port = "+strconv.Itoa(r.apiPort))
-	}
-	return strings.Join(lines, "\n") + "\n"
+	return fmt.Sprintf(`[
+	{rabbit, [
+		{tcp_listeners, [{"127.0.0.1", %d}]},
+		{default_user, <<"%s">>},
+		{default_pass, <<"%s">>},
+		{disk_free_limit, 10000000},
+		{vm_memory_high_watermark, {absolute, 1000000000}}
+	]},
+	{rabbitmq_management, [{tcp_config, [{ip, "127.0.0.1"}, {port, %d}]}]}
+].
+`, r.port, rabbitUser, r.password, r.apiPort)
 }
 
 func (r *RabbitMQ) path(name string) string { return filepath.Join(r.dir, name) }
@@ -121,7 +122,9 @@ func (r *RabbitMQ) environment() []string {
 		"RABBITMQ_LOG_BASE="+r.dir,
 		"RABBITMQ_PID_FILE="+r.path("pid"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+r.path("enabled_plugins"),
-		"RABBITMQ_CONFIG_FILE="+r.path("rabbitmq.conf"),
+		"RABBITMQ_CONFIG_FILE="+r.path("none"),
+		"RABBITMQ_ADVANCED_CONFIG_FILE="+r.path("advanced.config"),
+		"RABBITMQ_LOGS="+r.path("server.log"),
 		"RABBITMQ_CONF_ENV_FILE=/dev/null",
 		// the node reads Erlang from its standard input, and ends when that does
 		"RABBITMQ_ALLOW_INPUT=true",
