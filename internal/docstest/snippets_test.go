@@ -1,0 +1,102 @@
+package docstest_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/seed-399731e2/taskq/pool"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// What the pages show of Go stands here or in an example, so that it compiles; where a sentence of a page is about what the code
+// does, a test beside it does that.
+
+type visit struct {
+	Path string `task:"path"`
+}
+
+const insert = "INSERT INTO visits (id, path) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+
+func storeTask(url string) *task.Task[visit, string] {
+	conns := &pool.Resource[*pgx.Conn]{
+		Name:      "visits database",
+		Open:      func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, url) },
+		Close:     func(ctx context.Context, c *pgx.Conn) error { return c.Close(ctx) },
+		Usable:    func(c *pgx.Conn) bool { return !c.IsClosed() && c.PgConn().TxStatus() == 'I' },
+		Ping:      func(ctx context.Context, c *pgx.Conn) error { return c.Ping(ctx) },
+		PingAfter: time.Minute,
+		MaxAge:    time.Hour,
+	}
+	store := task.New("visits.store", func(ctx context.Context, v visit) (string, error) {
+		err := conns.Use(ctx, func(c *pgx.Conn) error {
+			_, err := c.Exec(ctx, insert, task.FromContext(ctx).ID, v.Path)
+			return err
+		})
+		return "stored", err
+	}, task.Needs(conns))
+	return store
+}
+
+func TestATaskThatNeedsAResourceBringsIt(t *testing.T) {
+	t.Parallel()
+	if n := len(storeTask("postgres://localhost/site").Spec().Hooks); n != 1 {
+		t.Errorf("the task has %d hooks, want 1", n)
+	}
+}
+
+func workThrough(ctx context.Context, rows []int, work func(int) int) (done int, err error) {
+	for _, row := range rows {
+		if err := ctx.Err(); err != nil {
+			return done, context.Cause(ctx)
+		}
+		done += work(row)
+	}
+	return done, nil
+}
+
+func TestALoopThatListensEnds(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	done, err := workThrough(ctx, []int{1, 2, 3}, func(row int) int {
+		if row == 2 {
+			cancel(task.ErrSoftTimeLimit)
+		}
+		return 1
+	})
+	if done != 2 || !errors.Is(err, task.ErrSoftTimeLimit) {
+		t.Errorf("done = %d, %v", done, err)
+	}
+}
+
+func TestThePoolsPageQuotesTheOwnershipError(t *testing.T) {
+	t.Parallel()
+	conns := &pool.Resource[int]{Name: "visits database", Open: func(context.Context) (int, error) { return 1, nil }}
+	p, err := pool.New(pool.Goroutines, pool.Config{Size: 1, Hooks: []pool.Hook{conns}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := make(chan context.Context, 1)
+	if err := p.Submit(t.Context(), func(ctx context.Context) { kept <- ctx }); err != nil {
+		t.Fatal(err)
+	}
+	ctx := <-kept
+	for over := false; !over; { // until the slot has seen that its job is over
+		over = p.Submit(t.Context(), func(context.Context) {}) == nil && p.Stats().Done >= 1
+	}
+	if err := p.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err = conns.Use(ctx, func(int) error { return nil })
+	if !errors.Is(err, pool.ErrForeignSlot) {
+		t.Fatalf("err = %v", err)
+	}
+	head, _, _ := strings.Cut(err.Error(), ": that ") // the rest says what the slot does now
+	if page := readPage(t, "docs/pools.md").text; !strings.Contains(page, head) {
+		t.Errorf("docs/pools.md does not quote\n%s", err)
+	}
+}
