@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -46,6 +47,39 @@ func TestATaskThatNeedsAResourceBringsIt(t *testing.T) {
 	t.Parallel()
 	if n := len(storeTask("postgres://localhost/site").Spec().Hooks); n != 1 {
 		t.Errorf("the task has %d hooks, want 1", n)
+	}
+}
+
+type order struct {
+	Item string `task:"item"`
+}
+
+// orderOnce is for the page about delivery.
+func orderOnce(ctx context.Context, conn *pgx.Conn, o order) error {
+	id := task.FromContext(ctx).ID
+	_, err := conn.Exec(ctx, "INSERT INTO orders (task_id, item) VALUES ($1, $2) ON CONFLICT (task_id) DO NOTHING", id, o.Item)
+	return err
+}
+
+func TestAnOrderIsPlacedOnce(t *testing.T) {
+	t.Parallel()
+	conn, err := pgx.Connect(t.Context(), testserver.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE orders (task_id text PRIMARY KEY, item text NOT NULL)"); err != nil {
+		t.Fatal(err)
+	}
+	ctx := task.WithRequest(t.Context(), &task.Request{ID: "1"})
+	for range 2 {
+		if err := orderOnce(ctx, conn, order{Item: "tea"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var rows int
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM orders").Scan(&rows); err != nil || rows != 1 {
+		t.Errorf("%d rows, %v; want 1", rows, err)
 	}
 }
 
