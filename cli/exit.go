@@ -52,6 +52,7 @@ func ExitCode(err error) int {
 		return Misconfigured
 	}
 	_, clash := errors.AsType[*broker.DeclareError](err)
+	_, path := errors.AsType[*fs.PathError](err)
 	switch {
 	case clash, errors.Is(err, broker.ErrAccess), errors.Is(err, task.ErrNoResults):
 		return Misconfigured
@@ -59,7 +60,7 @@ func ExitCode(err error) int {
 		return Unavailable
 	case errors.Is(err, broker.ErrInvalid):
 		return Usage
-	case errors.Is(err, fs.ErrPermission):
+	case path, errors.Is(err, fs.ErrPermission):
 		return CannotCreate
 	}
 	return Failure
@@ -89,6 +90,10 @@ func (e *told) Unwrap() error { return e.err }
 
 func sentence(s *Session, err error) string {
 	text := cause(err.Error())
+	if path, ok := errors.AsType[*fs.PathError](err); ok && ExitCode(err) == CannotCreate {
+		return fmt.Sprintf("the store cannot be opened: %s: %s; make the place writable, or name another one with --broker sqlite:///path or XDG_STATE_HOME",
+			path.Path, path.Err)
+	}
 	switch {
 	case errors.Is(err, task.ErrNoResults):
 		return "no result store is configured (result_backend is disabled); name one with --result-backend or TASKQ_RESULT_BACKEND"

@@ -75,6 +75,7 @@ func TestEachMistakeIsOneSentenceWithItsExitStatus(t *testing.T) {
 		{"queues -b amqp://u:hush/x@h/", cli.Usage, []string{"%-code", "u:**@h"}},
 		{"queues -b kafka://u:hush@h/", cli.Misconfigured, []string{"kafka", "amqp"}},
 		{"queues -b redis://u:hush@h/", cli.Misconfigured, []string{"redis", "amqp"}},
+		{"queues -b sqlite:///dev/null/x.db", cli.CannotCreate, []string{"the store cannot be opened", "/dev/null", "--broker"}},
 		{"queues --result-backend db+mysql://u:hush@h/", cli.Misconfigured, []string{"db+mysql", "rpc"}},
 	} {
 		t.Run(tt.args, func(t *testing.T) {

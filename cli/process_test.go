@@ -48,6 +48,7 @@ func register(app *taskq.App) error {
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
 		}),
+		task.New("tasks.stuck", func(context.Context, struct{}) (any, error) { select {} }),
 		task.New("tasks.flaky", func(ctx context.Context, _ struct{}) (string, error) {
 			if task.FromContext(ctx).Retries == 0 {
 				return "", task.RetryAfter(errors.New("nope"), 100*time.Millisecond)

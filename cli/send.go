@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/cli/config"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/task"
@@ -133,7 +134,7 @@ func (s *Session) queueOf(sig task.Signature) string {
 
 // sendError adds to errors of a send what makes them exit with the right status.
 func (s *Session) sendError(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, broker.ErrUnavailable) {
 		return Exit(Unavailable, fmt.Errorf("the broker at %s did not answer within %s; the task may or may not have been sent (%w)",
 			s.Config.Show("broker_url"), connectWait, err))
 	}

@@ -51,6 +51,8 @@ func (s *shutdown) handle(sig os.Signal) {
 		}
 		fmt.Fprint(s.out, "\nworker: Warm shutdown (MainProcess)\n")
 		s.warm()
+	case s.worker == nil && isQuit(sig):
+		s.exit(Failure)
 	case s.worker == nil:
 		s.exit(Interrupted)
 	case s.asked == 2:
@@ -70,9 +72,6 @@ func (s *shutdown) starts(w *worker.Worker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.worker = w
-	if s.cold {
-		w.Terminate()
-	}
 }
 
 // wasCold reports whether a cold shutdown was asked for.

@@ -229,3 +229,32 @@ func TestWaitingEndsWithItsTimeout(t *testing.T) {
 		t.Errorf("took %s, want at least the timeout", took)
 	}
 }
+
+func TestThirdSignalEndsTheProcessAtOnce(t *testing.T) {
+	t.Parallel()
+	env := home(t)
+	w := startWorker(t, env)
+	must(t, env, "send", "tasks.stuck", "--task-id", "s")
+	w.stderr.waitFor(t, "Task tasks.stuck[s] received")
+	w.signal(syscall.SIGTERM)
+	w.stdout.waitFor(t, "Warm shutdown")
+	w.signal(syscall.SIGTERM)
+	w.stdout.waitFor(t, "Cold shutdown")
+	begun := time.Now()
+	w.signal(syscall.SIGTERM)
+	if code := w.wait(); code != 1 {
+		t.Errorf("exit status = %d, want 1", code)
+	}
+	if took := time.Since(begun); took > 4*time.Second { // less than the grace of a cold shutdown
+		t.Errorf("the third signal took %s", took)
+	}
+}
+
+func TestCelerysOtherNamesForFlags(t *testing.T) {
+	t.Parallel()
+	w := startWorker(t, home(t), "--events", "--discard", "--without-mingle", "--without-heartbeat")
+	w.stdout.waitFor(t, "purge: Erased 0 messages from the queue.")
+	if !strings.Contains(w.stderr.String(), "flag=--task-events") {
+		t.Errorf("no notice about --events:\n%s", w.stderr)
+	}
+}
