@@ -132,7 +132,8 @@ func (p *Proxy) cut() {
 // The caller holds mu, but for the first time.
 func (p *Proxy) listen() {
 	p.t.Helper()
-	listener, err := net.Listen("tcp", p.address)
+	var config net.ListenConfig
+	listener, err := config.Listen(p.t.Context(), "tcp", p.address)
 	if err != nil {
 		p.t.Fatalf("proxy: %v", err)
 	}
@@ -141,12 +142,13 @@ func (p *Proxy) listen() {
 }
 
 func (p *Proxy) accept(listener net.Listener) {
+	var dialer net.Dialer
 	for {
 		client, err := listener.Accept()
 		if err != nil {
 			return // Refuse closed it
 		}
-		server, err := net.Dial("tcp", p.target)
+		server, err := dialer.DialContext(p.t.Context(), "tcp", p.target)
 		if err != nil {
 			_ = client.Close() // a server that is down refuses through the proxy too
 			continue

@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -16,14 +17,15 @@ const (
 )
 
 // FreePorts returns n different ports between 10000 and 32767 on which nobody listens at 127.0.0.1.
-func FreePorts(n int) ([]int, error) {
+func FreePorts(ctx context.Context, n int) ([]int, error) {
+	var config net.ListenConfig
 	ports := make([]int, 0, n)
 	for range portTries {
 		if len(ports) == n {
 			return ports, nil
 		}
 		port := firstPort + rand.IntN(lastPort-firstPort+1)
-		listener, err := net.Listen("tcp", Address(port))
+		listener, err := config.Listen(ctx, "tcp", Address(port))
 		if err != nil {
 			continue
 		}

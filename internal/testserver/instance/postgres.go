@@ -71,7 +71,7 @@ func postgresVersion(path string) int {
 }
 
 func (p *PostgreSQL) initialise(ctx context.Context) error {
-	ports, err := FreePorts(1)
+	ports, err := FreePorts(ctx, 1)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func StartRabbitMQ(ctx context.Context, cfg RabbitMQConfig) (*RabbitMQ, error) {
 	if err := r.find(); err != nil {
 		return nil, err
 	}
-	if err := r.prepare(); err != nil {
+	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
 	if err := r.Start(ctx); err != nil {
@@ -70,8 +70,8 @@ func (r *RabbitMQ) find() error {
 	return nil
 }
 
-func (r *RabbitMQ) prepare() error {
-	ports, err := FreePorts(4)
+func (r *RabbitMQ) prepare(ctx context.Context) error {
+	ports, err := FreePorts(ctx, 4)
 	if err != nil {
 		return err
 	}

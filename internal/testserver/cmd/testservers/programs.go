@@ -17,7 +17,7 @@ import (
 const policyFile = "/usr/sbin/policy-rc.d"
 
 // ways is what a user can do when the programs are missing and cannot be installed.
-const ways = `The tests need RabbitMQ, PostgreSQL and Celery for Python. Any of these helps:
+const ways = `the tests need RabbitMQ, PostgreSQL and Celery for Python. Any of these helps:
   1. set %s and %s to servers of your own, and install the missing programs
   2. start Docker or Podman, for the shared servers, and install the missing programs
   3. install the missing programs: %s

@@ -85,7 +85,7 @@ func (s *servers) makeDir() error {
 		return fmt.Errorf("make directory: %w", err)
 	}
 	s.atEnd(func() error { return removeAll(dir) })
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // servers that run as another user pass through it
+	if err := os.Chmod(dir, 0o711); err != nil { // servers that run as another user pass through it
 		return fmt.Errorf("open directory: %w", err)
 	}
 	s.export(instance.DirVariable, dir)
