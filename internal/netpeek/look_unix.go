@@ -18,10 +18,9 @@ func look(c net.Conn) State {
 		return stateOf(err)
 	}
 	state := Unknown
-	err = raw.Read(func(fd uintptr) bool {
-		state = recv(int(fd))
-		return true // whatever came: do not wait until the connection is readable
-	})
+	// Control and not Read, which waits for whoever else reads: a driver may leave a reader of its own behind, as pgx does after a
+	// write that took long.
+	err = raw.Control(func(fd uintptr) { state = recv(int(fd)) })
 	if err != nil {
 		return stateOf(err)
 	}
@@ -46,7 +45,7 @@ func recv(fd int) State {
 	}
 }
 
-// stateOf tells a connection that this side has closed from one that cannot be looked at, such as one past its read deadline.
+// stateOf tells a connection that this side has closed from one that cannot be looked at.
 func stateOf(err error) State {
 	if errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.EINVAL) {
 		return Closed

@@ -141,13 +141,19 @@ func TestOtherConnectionsAreUnknown(t *testing.T) {
 	if got := netpeek.Alive(a); got != netpeek.Unknown {
 		t.Errorf("a pipe is %v, want unknown", got)
 	}
-	here, _ := pair(t, "tcp")
+}
+
+func TestAReadDeadlineThatHasPassedDoesNotMatter(t *testing.T) {
+	t.Parallel()
+	here, there := pair(t, "tcp")
 	if err := here.SetReadDeadline(time.Now().Add(-time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if got := netpeek.Alive(here); got != netpeek.Unknown {
-		t.Errorf("past its deadline it is %v, want unknown", got)
+	if got := netpeek.Alive(here); got != netpeek.Quiet {
+		t.Errorf("past its deadline it is %v, want quiet", got)
 	}
+	there.Close()
+	becomes(t, here, netpeek.Closed)
 }
 
 func BenchmarkAlive(b *testing.B) {
@@ -158,4 +164,38 @@ func BenchmarkAlive(b *testing.B) {
 			b.Fatal("not quiet")
 		}
 	}
+}
+
+// pgx leaves a goroutine in Read when a write has taken long.
+func TestAReaderThatWaitsDoesNotHoldUpTheLook(t *testing.T) {
+	t.Parallel()
+	networks(t, func(t trial) {
+		read := make(chan struct{})
+		entered := make(chan struct{})
+		go func() {
+			defer close(read)
+			close(entered)
+			_, _ = t.here.Read(make([]byte, 1))
+		}()
+		<-entered
+		looked := make(chan struct{})
+		go func() {
+			defer close(looked)
+			for range 10_000 { // the reader is waiting before long
+				if got := netpeek.Alive(t.here); got != netpeek.Quiet {
+					t.Errorf("state = %v, want quiet", got)
+					return
+				}
+			}
+		}()
+		select {
+		case <-looked:
+		case <-time.After(10 * time.Second):
+			t.Error("the look waits for the reader")
+		}
+		_ = t.there.Close()
+		<-read
+		<-looked
+		becomes(t.T, t.here, netpeek.Closed)
+	})
 }
