@@ -197,6 +197,11 @@ func TestCeleryStoresVisits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := recorder.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	app := newApp(t, url, recorder.Task())
 	runWorker(t, app)
 	python := testserver.NewPython(t, testserver.PythonConfig{Broker: url, Modules: map[string]string{"client.py": client}})
