@@ -61,7 +61,7 @@ type Address struct {
 }
 
 // Table is a table of message headers or declare arguments. Only these types are written, because py-amqp misreads the others:
-// nil, bool, string, []byte, int32, int64 (not negative), float64, time.Time, []any and Table of them.
+// nil, bool, string, []byte, int32, int64 (not negative), float64 (finite), time.Time, []any and Table of them.
 type Table = map[string]any
 
 // Message is what travels.

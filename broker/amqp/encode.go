@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -160,6 +161,9 @@ func encodeValue(value any, what string, depth int) (any, int, error) {
 		}
 		return v, 9, nil
 	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, 0, invalid(what, "it is not a finite number, which ends RabbitMQ's connection; send it as a string")
+		}
 		return v, 9, nil
 	case time.Time:
 		return time.Unix(v.Unix(), 0).UTC(), 9, nil // as it will be read

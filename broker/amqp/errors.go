@@ -30,8 +30,7 @@ var (
 	errLost            = errors.New("the connection was lost")
 	errCallTimeout     = errors.New("the broker did not answer in time")
 	errConsumerEnded   = errors.New("the broker ended the consumer: its queue was deleted or moved")
-	errConfirmOverdue  = errors.New("no confirm in time")
-	errTooManyFailures = errors.New("the broker closed the channel again and again")
+	errTooManyFailures = errors.New("the broker closed channel or connection again and again")
 )
 
 // connectError says in one sentence why ep could not be connected to, and what to do. It never holds the password.
@@ -116,6 +115,12 @@ func isTimeout(err error) bool {
 func isReply(err error, code int) bool {
 	var reply *amqp091.Error
 	return errors.As(err, &reply) && reply.Server && reply.Code == code
+}
+
+// isHardReply reports whether the broker closed the connection because it did not like what we sent, or failed on it.
+func isHardReply(err error) bool {
+	var reply *amqp091.Error
+	return errors.As(err, &reply) && reply.Server && !reply.Recover && reply.Code >= 500
 }
 
 // replyText is the broker's words, without the code that the client library adds.

@@ -94,7 +94,7 @@ func (l *link) supervise() {
 		if err == nil {
 			if !first {
 				l.restore(ctx, s)
-				log.Info("Connected to broker again", "broker", s.endpoint.String())
+				log.Info("Connected to broker again", "broker", s.endpoint.String(), "session", s.id)
 			}
 			first = false
 			since := time.Now()
@@ -119,7 +119,7 @@ func (l *link) supervise() {
 		}
 		failures++
 		if s != nil {
-			log.Warn("Connection to broker lost", "broker", s.endpoint.String(), "error", err, "retry_in", pause)
+			log.Warn("Connection to broker lost", "broker", s.endpoint.String(), "session", s.id, "error", err, "retry_in", pause)
 		} else {
 			log.Warn("Cannot connect to broker", "error", err, "retry_in", pause)
 		}

@@ -9,8 +9,9 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 )
 
-// channelTries is how many channels a message may see closed under it before its error is returned.
-const channelTries = 3
+// replyTries is how many channels or connections a message may see closed by a reply of the broker before that is returned: the
+// message itself may be the reason.
+const replyTries = 3
 
 // Publish implements broker.Broker. When the connection is lost before the confirm, the message is published again on the next
 // one, until ctx ends: it may arrive twice then. While the broker blocks publishers (an alarm) it waits until ctx ends; a context
@@ -51,7 +52,7 @@ func (b *Broker) publish(ctx context.Context, p *publishing) error {
 	}
 	token := &token{window: b.window}
 	defer token.giveBack()
-	for closedChannels := 0; ; {
+	for closed := 0; ; {
 		s, err := b.publishing.session(ctx)
 		if err != nil {
 			return err
@@ -64,14 +65,18 @@ func (b *Broker) publish(ctx context.Context, p *publishing) error {
 		if !errors.Is(err, errLaneEnded) {
 			return err
 		}
-		if errors.Is(s.explain(lane.cause), errLost) {
-			continue // unknown outcome: again on the next session
+		cause := lane.cause
+		if lost := s.explain(cause); errors.Is(lost, errLost) {
+			if !isHardReply(lost) {
+				continue // unknown outcome: again on the next session
+			}
+			cause = lost
 		}
-		if verdict := p.blame(lane.cause); verdict != nil {
+		if verdict := p.blame(cause); verdict != nil {
 			return verdict
 		}
-		if closedChannels++; closedChannels == channelTries {
-			return fmt.Errorf("%w: %w", errTooManyFailures, lane.cause)
+		if closed++; closed == replyTries {
+			return fmt.Errorf("%w: %w", errTooManyFailures, cause)
 		}
 	}
 }
