@@ -36,7 +36,7 @@ type item struct {
 const gone = -1
 
 // ready is a heap: the highest priority first, then the oldest.
-type ready []*item
+type ready []*item //nolint:recvcheck // as container/heap wants it
 
 func (r ready) Len() int { return len(r) }
 

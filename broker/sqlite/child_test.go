@@ -63,6 +63,8 @@ func beChild(as []string) error {
 		err = bePeer(ctx, b)
 	case "holder":
 		err = beHolder(ctx, b, lines)
+	case "sink":
+		err = beSink(ctx, b)
 	}
 	if errors.Is(err, context.Canceled) {
 		err = nil // the parent has seen enough

@@ -55,7 +55,7 @@ func (k *keeper) run() {
 // warn logs what the next beat tries again. It is quiet when the Broker is closing.
 func (k *keeper) warn(ctx context.Context, message string, err error) {
 	if k.ctx.Err() == nil {
-		k.log.WarnContext(ctx, message, "broker", "sqlite", "error", err)
+		k.log.WarnContext(ctx, message, "broker", "sqlite", "error", err) //nolint:sloglint // the callers' are constants
 	}
 }
 

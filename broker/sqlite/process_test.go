@@ -148,14 +148,15 @@ func TestSilentProcessLosesItsLeaseAndGoesOn(t *testing.T) {
 	if err := holder.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	takeOver(t, b, "first")
+	done := takeOver(t, b, "first")
+	if _, err := holder.stdin.Write([]byte("settle\n")); err != nil { // the first thing that it does when it wakes
+		t.Fatal(err)
+	}
 	if err := holder.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := holder.stdin.Write([]byte("settle\n")); err != nil {
-		t.Fatal(err)
-	}
 	holder.says(t, "stale", "first")
+	done()
 	publish(t, b, "second")
 	holder.says(t, "holds", "second")
 	if _, err := holder.stdin.Write([]byte("settle\n")); err != nil {
@@ -164,8 +165,8 @@ func TestSilentProcessLosesItsLeaseAndGoesOn(t *testing.T) {
 	holder.says(t, "done", "second")
 }
 
-// takeOver waits for a message that another process held, and acks it.
-func takeOver(t *testing.T, b broker.Broker, body string) {
+// takeOver waits for a message that another process held. The function that it returns acks it, which must be possible still.
+func takeOver(t *testing.T, b broker.Broker, body string) (done func()) {
 	t.Helper()
 	c, err := b.Consume(t.Context(), broker.ConsumeConfig{Queues: []string{queueName}, Prefetch: 1})
 	if err != nil {
@@ -180,10 +181,12 @@ func takeOver(t *testing.T, b broker.Broker, body string) {
 	if string(d.Body) != body || !d.Redelivered || d.Count != 1 {
 		t.Errorf("body, redelivered, count = %q, %v, %d, want %q, true, 1", d.Body, d.Redelivered, d.Count, body)
 	}
-	if err := d.Settle(ctx, broker.Ack); err != nil {
-		t.Error(err)
-	}
-	if err := c.Close(ctx); err != nil {
-		t.Error(err)
+	return func() {
+		if err := d.Settle(t.Context(), broker.Ack); err != nil {
+			t.Errorf("ack after another process tried: %v", err)
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -52,7 +52,7 @@ func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg brok
 func newParcel(to broker.Address, msg broker.Message) parcel {
 	p := parcel{to: to, priority: msg.Priority, due: time.Now().UnixMilli(), body: msg.Body}
 	if msg.Expiration > 0 {
-		msg.Expiration = ((msg.Expiration + time.Millisecond - 1) / time.Millisecond) * time.Millisecond
+		msg.Expiration = local.WholeMilliseconds(msg.Expiration)
 		p.expiration = msg.Expiration.Milliseconds()
 	}
 	if p.body == nil {

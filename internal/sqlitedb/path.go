@@ -42,7 +42,7 @@ func under(dir func() (string, error), elements ...string) (string, error) {
 func ParseURL(raw string) (string, error) {
 	rest, ok := strings.CutPrefix(raw, "sqlite:")
 	if !ok {
-		return "", fmt.Errorf("sqlitedb: %q does not begin with sqlite:", raw)
+		return "", fmt.Errorf("sqlitedb: %q is no sqlite: URL", raw)
 	}
 	rest = strings.TrimPrefix(rest, "//")
 	if strings.ContainsAny(rest, "?#") {

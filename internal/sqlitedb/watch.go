@@ -8,8 +8,8 @@ import (
 
 const (
 	// pollFast is how often a watched file is looked at right after a change, pollSlow when nothing has happened for long: one look
-	// costs some 10 µs.
-	pollFast, pollSlow = 3 * time.Millisecond, 25 * time.Millisecond
+	// costs some 10 µs and a wake-up.
+	pollFast, pollSlow = 3 * time.Millisecond, 50 * time.Millisecond
 	// pollGrowth is by how much the pause grows, in percent.
 	pollGrowth = 115
 )

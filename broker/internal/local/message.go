@@ -15,9 +15,15 @@ const (
 // Check refuses what RabbitMQ would refuse, so that a program that works here works there. The error wraps broker.ErrInvalid.
 func Check(to broker.Address, msg broker.Message) error {
 	for _, s := range []struct{ name, value string }{
-		{"exchange", to.Exchange}, {"routing key", to.RoutingKey}, {"content type", msg.ContentType},
-		{"content encoding", msg.ContentEncoding}, {"correlation id", msg.CorrelationID}, {"reply to", msg.ReplyTo},
-		{"message id", msg.MessageID}, {"type", msg.Type}, {"app id", msg.AppID},
+		{"exchange", to.Exchange},
+		{"routing key", to.RoutingKey},
+		{"content type", msg.ContentType},
+		{"content encoding", msg.ContentEncoding},
+		{"correlation id", msg.CorrelationID},
+		{"reply to", msg.ReplyTo},
+		{"message id", msg.MessageID},
+		{"type", msg.Type},
+		{"app id", msg.AppID},
 	} {
 		if len(s.value) > maxShort {
 			return fmt.Errorf("%s of %d bytes, at most %d fit: %w", s.name, len(s.value), maxShort, broker.ErrInvalid)
@@ -35,12 +41,18 @@ func Arrived(msg broker.Message) broker.Message {
 	if !msg.Timestamp.IsZero() {
 		msg.Timestamp = msg.Timestamp.Truncate(time.Second)
 	}
-	if rest := msg.Expiration % time.Millisecond; rest > 0 {
-		msg.Expiration += time.Millisecond - rest
-	}
+	msg.Expiration = WholeMilliseconds(msg.Expiration)
 	msg.Body = append([]byte(nil), msg.Body...)
 	msg.Headers = CloneTable(msg.Headers)
 	return msg
+}
+
+// WholeMilliseconds rounds up.
+func WholeMilliseconds(d time.Duration) time.Duration {
+	if rest := d % time.Millisecond; rest > 0 {
+		return d + time.Millisecond - rest
+	}
+	return d
 }
 
 // CloneTable returns a deep copy.

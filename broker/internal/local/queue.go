@@ -61,10 +61,10 @@ func (r *Rules) set(key string, value any) (err error) {
 }
 
 // Priority is the priority that a message gets in the queue.
-func (r Rules) Priority(msg broker.Message) uint8 { return min(msg.Priority, r.MaxPriority) }
+func (r *Rules) Priority(msg broker.Message) uint8 { return min(msg.Priority, r.MaxPriority) }
 
 // Deadline is when a message that enters the queue now expires; zero: never.
-func (r Rules) Deadline(msg broker.Message, now time.Time) time.Time {
+func (r *Rules) Deadline(msg broker.Message, now time.Time) time.Time {
 	ttl := r.TTL
 	if msg.Expiration > 0 && (ttl < 0 || msg.Expiration < ttl) {
 		ttl = msg.Expiration
@@ -76,7 +76,7 @@ func (r Rules) Deadline(msg broker.Message, now time.Time) time.Time {
 }
 
 // DeadLetter is where a message goes that was published with the routing key and died in the queue.
-func (r Rules) DeadLetter(routingKey string) broker.Address {
+func (r *Rules) DeadLetter(routingKey string) broker.Address {
 	if r.DeadKey != "" {
 		routingKey = r.DeadKey
 	}
@@ -85,7 +85,7 @@ func (r Rules) DeadLetter(routingKey string) broker.Address {
 
 // QueueClash returns a *broker.DeclareError when the two declarations of a queue differ, else nil.
 func QueueClash(asked, existing broker.Queue) error {
-	detail := ""
+	var detail string
 	switch {
 	case asked.Transient != existing.Transient:
 		detail = differs("durable", !asked.Transient, !existing.Transient)
@@ -101,7 +101,7 @@ func QueueClash(asked, existing broker.Queue) error {
 
 // ExchangeClash is QueueClash for exchanges.
 func ExchangeClash(asked, existing broker.Exchange) error {
-	detail := ""
+	var detail string
 	switch {
 	case asked.Kind != existing.Kind:
 		detail = differs("type", asked.Kind, existing.Kind)
