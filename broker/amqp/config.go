@@ -1,12 +1,11 @@
 package amqp
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"time"
-
-	"github.com/seed-399731e2/taskq/broker"
 )
 
 // Config says how to reach RabbitMQ and how patient to be. Only URL is required.
@@ -67,31 +66,23 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	for _, d := range durations {
 		if *d.value < 0 {
-			return c, fmt.Errorf("amqp: Config.%s is %v: %w: it must not be negative", d.name, *d.value, broker.ErrInvalid)
+			return c, invalid("Config."+d.name, fmt.Sprintf("it is %v, it must not be negative", *d.value))
 		}
-		if *d.value == 0 {
-			*d.value = d.def
-		}
+		*d.value = cmp.Or(*d.value, d.def)
 	}
-	if c.Heartbeat < time.Second {
-		return c, fmt.Errorf("amqp: Config.Heartbeat is %v: %w: AMQP counts heartbeats in whole seconds", c.Heartbeat, broker.ErrInvalid)
+	switch {
+	case c.Heartbeat < time.Second:
+		return c, invalid("Config.Heartbeat", fmt.Sprintf("it is %v, AMQP counts whole seconds", c.Heartbeat))
+	case c.BackoffMax < c.BackoffMin:
+		return c, invalid("Config.BackoffMax", fmt.Sprintf("it is %v, below BackoffMin, %v", c.BackoffMax, c.BackoffMin))
+	case c.ConfirmWindow < 0:
+		return c, invalid("Config.ConfirmWindow", "it must not be negative")
+	case c.MaxBody < 0:
+		return c, invalid("Config.MaxBody", "it must not be negative")
 	}
-	if c.BackoffMax < c.BackoffMin {
-		return c, fmt.Errorf("amqp: Config.BackoffMax %v is below BackoffMin %v: %w", c.BackoffMax, c.BackoffMin, broker.ErrInvalid)
-	}
-	if c.ConfirmWindow < 0 || c.MaxBody < 0 {
-		return c, fmt.Errorf("amqp: Config.ConfirmWindow %d or MaxBody %d: %w: they must not be negative",
-			c.ConfirmWindow, c.MaxBody, broker.ErrInvalid)
-	}
-	if c.ConfirmWindow == 0 {
-		c.ConfirmWindow = 1000
-	}
-	if c.MaxBody == 0 {
-		c.MaxBody = 16 << 20
-	}
-	if c.ConnectionName == "" {
-		c.ConnectionName = "taskq"
-	}
+	c.ConfirmWindow = cmp.Or(c.ConfirmWindow, 1000)
+	c.MaxBody = cmp.Or(c.MaxBody, 16<<20)
+	c.ConnectionName = cmp.Or(c.ConnectionName, "taskq")
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	maxShort      = 255                                    // bytes of a short string (section 4.2.5.3)
-	maxExpiration = (1<<32 - 1) * time.Millisecond         // RabbitMQ's longest timer
-	maxHeader     = frameMax - frameHead - headerFixed - 1 // bytes of properties: a content header is one frame
+	maxShort      = 255                                     // bytes of a short string (section 4.2.5.3)
+	maxExpiration = (1<<32 - 1) * time.Millisecond          // RabbitMQ's longest timer
+	maxHeader     = frameMax - frameHead - headerFixed - 32 // bytes of names and headers: a content header is one frame, and has some fixed properties
 )
 
 // publishing is a message ready for the wire. It shares the body and nothing else with the caller's message.
@@ -27,37 +27,13 @@ type publishing struct {
 // encode checks everything that the wire cannot carry, because the client library finds out while writing and then closes the
 // connection. It never changes msg. Errors do not quote over-long values.
 func encode(to broker.Address, msg broker.Message, maxBody int) (*publishing, error) {
-	short := []struct{ name, value string }{
-		{"exchange", to.Exchange},
-		{"routing key", to.RoutingKey},
-		{"content type", msg.ContentType},
-		{"content encoding", msg.ContentEncoding},
-		{"correlation id", msg.CorrelationID},
-		{"reply to", msg.ReplyTo},
-		{"message id", msg.MessageID},
-		{"type", msg.Type},
-		{"app id", msg.AppID},
-	}
-	size := 0
-	for _, f := range short {
-		if err := checkShort(f.name, f.value); err != nil {
-			return nil, err
-		}
-		size += 1 + len(f.value)
-	}
-	if len(msg.Body) > maxBody {
-		return nil, invalid("body", fmt.Sprintf("it has %d bytes, more than MaxBody, %d", len(msg.Body), maxBody))
+	headers, err := check(to, msg, maxBody)
+	if err != nil {
+		return nil, err
 	}
 	expiration, err := formatExpiration(msg.Expiration)
 	if err != nil {
 		return nil, err
-	}
-	headers, n, err := encodeTable(msg.Headers, "header", 0)
-	if err != nil {
-		return nil, err
-	}
-	if size += n; size > maxHeader {
-		return nil, invalid("headers", fmt.Sprintf("they take %d bytes with the other properties, more than the %d of one frame", size, maxHeader))
 	}
 	for _, name := range deadLetterHeaders() {
 		delete(headers, name)
@@ -81,6 +57,40 @@ func encode(to broker.Address, msg broker.Message, maxBody int) (*publishing, er
 		out.wire.DeliveryMode = amqp091.Transient
 	}
 	return out, nil
+}
+
+// check refuses what does not fit and returns a copy of the headers.
+func check(to broker.Address, msg broker.Message, maxBody int) (amqp091.Table, error) {
+	short := []struct{ name, value string }{
+		{"exchange", to.Exchange},
+		{"routing key", to.RoutingKey},
+		{"content type", msg.ContentType},
+		{"content encoding", msg.ContentEncoding},
+		{"correlation id", msg.CorrelationID},
+		{"reply to", msg.ReplyTo},
+		{"message id", msg.MessageID},
+		{"type", msg.Type},
+		{"app id", msg.AppID},
+	}
+	size := 0
+	for _, f := range short {
+		if err := checkShort(f.name, f.value); err != nil {
+			return nil, err
+		}
+		size += 1 + len(f.value)
+	}
+	if len(msg.Body) > maxBody {
+		return nil, invalid("body", fmt.Sprintf("it has %d bytes, more than MaxBody, %d", len(msg.Body), maxBody))
+	}
+	headers, n, err := encodeTable(msg.Headers, "header", 0)
+	if err != nil {
+		return nil, err
+	}
+	if size += n; size > maxHeader {
+		why := fmt.Sprintf("they take %d bytes with the other properties, more than the %d of one frame", size, maxHeader)
+		return nil, invalid("headers", why)
+	}
+	return headers, nil
 }
 
 // deadLetterHeaders are written by the broker. A message that is published again must not carry them: RabbitMQ < 4 takes a second

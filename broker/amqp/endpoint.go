@@ -81,23 +81,7 @@ func parseEndpoint(raw string, conf *tls.Config) (*endpoint, error) {
 	if u.Port() != "" {
 		port = u.Port()
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return nil, refuse("the port must be between 1 and 65535")
-	}
-	e.addr = net.JoinHostPort(e.host, port)
-	if e.vhost == "" {
-		e.vhost = "/"
-	}
-	if len(e.vhost) > maxShort {
-		return nil, refuse("the vhost is longer than 255 bytes")
-	}
-	if u.User != nil {
-		e.user = u.User.Username()
-		if password, ok := u.User.Password(); ok {
-			e.password = password
-		}
-	}
-	if err := e.parameters(u.Query()); err != nil {
+	if err := errors.Join(e.address(port, u.User), e.parameters(u.Query())); err != nil {
 		return nil, refuse(err.Error())
 	}
 	if u.Scheme == "amqps" {
@@ -106,6 +90,27 @@ func parseEndpoint(raw string, conf *tls.Config) (*endpoint, error) {
 		}
 	}
 	return e, nil
+}
+
+// address checks and sets where to connect to and as whom.
+func (e *endpoint) address(port string, user *url.Userinfo) error {
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return errors.New("the port must be between 1 and 65535")
+	}
+	e.addr = net.JoinHostPort(e.host, port)
+	if e.vhost == "" {
+		e.vhost = "/"
+	}
+	if len(e.vhost) > maxShort {
+		return errors.New("the vhost is longer than 255 bytes")
+	}
+	if user != nil {
+		e.user = user.Username()
+		if password, ok := user.Password(); ok {
+			e.password = password
+		}
+	}
+	return nil
 }
 
 func (e *endpoint) parameters(q url.Values) error {
