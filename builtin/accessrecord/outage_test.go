@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,19 +36,20 @@ func TestNoVisitIsLostWhenPostgresIsKilledOrCutsConnections(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			r := newRecorder(t, accessrecord.Config{Database: server.URL, Table: "visits_" + string(kind)})
 			s := newSlots(t, kind, sizeOf(kind), r)
+			var start sync.WaitGroup
 			for i := range 400 {
 				switch i {
 				case 80, 300:
 					if server.TerminateBackends() == 0 {
 						t.Error("there was no connection to cut")
 					}
-				case 200:
+				case 200: // it takes a second to come back, in which the slots hold visits that they cannot store
 					server.Kill()
-				case 200 + sizeOf(kind): // every slot holds a visit that it cannot store
-					server.Start()
+					start.Go(server.Start)
 				}
 				s.visit(t, fmt.Sprint("id-", i), fmt.Sprintf(`{"path": "/%d/"}`, i))
-				if i%50 == 0 && (i < 200 || i > 220) {
+				if i%50 == 49 {
+					start.Wait()
 					if n := backends(t, server.URL); n > sizeOf(kind) {
 						t.Errorf("%d connections for %d slots", n, sizeOf(kind))
 					}

@@ -122,19 +122,22 @@ func (r *Recorder) Migrate(ctx context.Context) error { return r.store.migrate(c
 // Close closes what the recorder itself has opened. Connections of slots are closed by their pool.
 func (r *Recorder) Close() error { return r.store.close() }
 
-// redacted returns the URL without its password, for errors and logs.
+// redacted returns the URL without its passwords, for errors and logs; what is no URL is not shown when it may hold one.
 func redacted(database string) string {
 	u, err := url.Parse(database)
-	if err != nil { // no telling where the password is
-		scheme, _, _ := strings.Cut(database, ":")
-		return scheme + ":…"
+	if err != nil || u.Scheme == "" && strings.ContainsAny(database, "=@:") {
+		scheme, _, found := strings.Cut(database, "://")
+		if !found {
+			return "…"
+		}
+		return scheme + "://…"
 	}
-	if q := u.Query(); q.Has("password") {
-		q.Set("password", "**")
-		u.RawQuery = q.Encode()
+	query := u.Query()
+	for _, name := range []string{"password", "sslpassword"} {
+		if query.Has(name) {
+			query.Set(name, "xxxxx")
+			u.RawQuery = query.Encode()
+		}
 	}
-	if _, ok := u.User.Password(); ok {
-		u.User = url.UserPassword(u.User.Username(), "**")
-	}
-	return u.String()
+	return strings.NewReplacer(":xxxxx@", ":**@", "password=xxxxx", "password=**").Replace(u.Redacted())
 }
