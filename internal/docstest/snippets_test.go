@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
@@ -51,7 +52,10 @@ func TestATaskThatNeedsAResourceBringsIt(t *testing.T) {
 }
 
 type order struct {
-	Item string `task:"item"`
+	Item  string `task:"item"`
+	Count int    `task:"count"`
+	Note  string `task:"note,optional"`
+	Dry   bool   `task:"dry,optional,keyword"`
 }
 
 // orderOnce is for the page about delivery.
@@ -80,6 +84,24 @@ func TestAnOrderIsPlacedOnce(t *testing.T) {
 	var rows int
 	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM orders").Scan(&rows); err != nil || rows != 1 {
 		t.Errorf("%d rows, %v; want 1", rows, err)
+	}
+}
+
+func TestTheProtocolPageQuotesTheTypeErrors(t *testing.T) {
+	t.Parallel()
+	page := readPage(t, "docs/protocol.md").text
+	place := task.New("order", func(context.Context, order) (string, error) { return "", nil }).Spec().Handler
+	one := codec.Raw("1")
+	text := codec.Raw(`"tea"`)
+	for _, args := range []task.Arguments{
+		{Args: []codec.Raw{text}},
+		{Args: []codec.Raw{text, one}, Kwargs: map[string]codec.Raw{"item": text}},
+		{Args: []codec.Raw{text, one}, Kwargs: map[string]codec.Raw{"colour": text}},
+	} {
+		_, err := place.Handle(t.Context(), &task.Request{Name: "order", Arguments: args})
+		if err == nil || !strings.Contains(page, "`"+err.Error()+"`") {
+			t.Errorf("docs/protocol.md does not quote %v", err)
+		}
 	}
 }
 
