@@ -41,7 +41,7 @@ func split(s string, sep byte) []string {
 	quoted, end := false, len(s)
 	for i := len(s) - 1; i >= 0; i-- {
 		switch {
-		case s[i] == '"' && !(quoted && escaped(s, i)):
+		case s[i] == '"' && (!quoted || !escaped(s, i)):
 			quoted = !quoted
 		case s[i] == sep && !quoted:
 			parts = append(parts, s[i+1:end])
@@ -55,7 +55,7 @@ func split(s string, sep byte) []string {
 
 // escaped reports whether an odd number of backslashes stands before s[i].
 func escaped(s string, i int) bool {
-	return (i-len(strings.TrimRight(s[:i], `\\`)))%2 == 1
+	return (i-len(strings.TrimRight(s[:i], `\`)))%2 == 1
 }
 
 // unquote returns the value of a token or a quoted string.

@@ -215,8 +215,8 @@ func TestAPanicOfTheHandlerPassesThrough(t *testing.T) {
 		m := newMiddleware(t, s, accessrecord.MiddlewareConfig{})
 		func() {
 			defer func() {
-				if v := recover(); v != http.ErrAbortHandler {
-					t.Errorf("recovered %v, want http.ErrAbortHandler", v)
+				if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
+					t.Errorf("recovered %v, want http.ErrAbortHandler", err)
 				}
 			}()
 			get(t, m.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })), "/boom/")
