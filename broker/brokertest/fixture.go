@@ -12,7 +12,7 @@ import (
 
 const (
 	// patience is how long something may take that must happen.
-	patience = 20 * time.Second
+	patience = time.Minute
 	// quiet is how long nothing must happen to count as nothing.
 	quiet = 100 * time.Millisecond
 )

@@ -24,7 +24,7 @@ type Config struct {
 	// Path names the file when DB is nil; the Broker opens and closes it.
 	Path string
 	// Lease is how long a process may be silent before its unsettled deliveries are given to others. Default 10 s, at least 100 ms.
-	// It is renewed ten times as often.
+	// It is renewed ten times as often, and every second at least.
 	Lease time.Duration
 	// Logger gets warnings; default: none.
 	Logger *slog.Logger

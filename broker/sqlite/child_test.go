@@ -25,7 +25,7 @@ const childEnv = "TASKQ_SQLITE_CHILD"
 
 const (
 	queueName = "work"
-	patience  = 30 * time.Second
+	patience  = time.Minute
 )
 
 func TestMain(m *testing.M) {

@@ -12,8 +12,10 @@ import (
 )
 
 const (
-	// beats is how many times a lease is renewed before it would run out.
+	// beats is how many times at least a lease is renewed before it would run out.
 	beats = 10
+	// beatPause is the longest time between two renewals, and so until the death of another process is noticed.
+	beatPause = time.Second
 	// lookPause bounds how often the keeper looks for what is due, and so how late something that has just been published is noticed.
 	lookPause = 20 * time.Millisecond
 )
@@ -31,7 +33,7 @@ type keeper struct {
 
 func (k *keeper) run() {
 	defer k.watch.Stop()
-	beat := time.NewTicker(k.lease / beats)
+	beat := time.NewTicker(k.beatEvery())
 	defer beat.Stop()
 	due := time.NewTimer(0)
 	defer due.Stop()
@@ -51,6 +53,8 @@ func (k *keeper) run() {
 		due.Reset(k.pause())
 	}
 }
+
+func (b *Broker) beatEvery() time.Duration { return min(b.lease/beats, beatPause) }
 
 // warn logs what the next beat tries again. It is quiet when the Broker is closing.
 func (k *keeper) warn(ctx context.Context, message string, err error) {

@@ -28,22 +28,18 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 	declareWork(t, setup)
 	var children []*child
 	for range 4 {
-		children = append(children, startChild(t, "peer", path, 10*time.Second))
+		children = append(children, startChild(t, "peer", path, time.Hour)) // so long that its running out would not help
 	}
 	seen := newLedger()
 	seen.follow(t, children[0], func() bool { return seen.count("done") >= 100 })
 	if err := children[0].cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	killed := time.Now()
 	seen.follow(t, children[0], nil)
 	for _, c := range children[1:] {
 		seen.follow(t, c, func() bool { return seen.sentBy[c] == perPeer })
 	}
 	waitEmpty(t, db)
-	if took := time.Since(killed); took > 9*time.Second {
-		t.Errorf("it took %v, as if the lease had to run out", took)
-	}
 	for _, c := range children[1:] {
 		_ = c.stdin.Close()
 		seen.follow(t, c, nil)

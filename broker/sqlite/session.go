@@ -173,7 +173,7 @@ type owner struct {
 // the time: after the machine was suspended, everybody's lease has.
 func (k *keeper) reap(ctx context.Context) {
 	gap := time.Since(k.beaten)
-	steady := !k.beaten.IsZero() && gap < 3*k.lease/beats
+	steady := !k.beaten.IsZero() && gap < 3*k.beatEvery()
 	k.beaten = time.Now()
 	owners, err := k.others(ctx)
 	if err != nil {

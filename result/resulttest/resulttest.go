@@ -28,7 +28,7 @@ type Harness struct {
 }
 
 // patience bounds each wait for something that must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Run runs the suite.
 func Run(t *testing.T, h Harness) {
