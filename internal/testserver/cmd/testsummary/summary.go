@@ -149,8 +149,8 @@ func (s *summary) show(e event, r *packageRun) {
 }
 
 func (r *packageRun) write(test, output string) {
-	for _, noise := range []string{"=== RUN", "=== PAUSE", "=== CONT", "=== NAME"} {
-		if strings.HasPrefix(output, noise) {
+	for _, noise := range []string{"=== RUN", "=== PAUSE", "=== CONT", "=== NAME", "--- PASS"} {
+		if strings.HasPrefix(strings.TrimLeft(output, " "), noise) {
 			return
 		}
 	}
