@@ -85,17 +85,21 @@ func TestEachReturnFindsItsMessage(t *testing.T) {
 	t.Parallel()
 	b := open(t, config(t, testserver.AMQP(t)))
 	queue := declared(t, b, broker.Queue{})
+	// An exchange that routes by header, so that messages which differ in nothing else have different outcomes.
+	exchange := broker.Exchange{Name: "taskq.test." + rand.Text(), Kind: "headers", AutoDelete: true}
+	binding := broker.Binding{Exchange: exchange.Name, Queue: queue, Arguments: broker.Table{"x-match": "all", "taken": true}}
+	err := b.Declare(t.Context(), broker.Topology{Exchanges: []broker.Exchange{exchange}, Bindings: []broker.Binding{binding}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var wg sync.WaitGroup
 	for n := range 400 {
 		wg.Go(func() {
-			to := broker.Address{RoutingKey: queue}
-			want := error(nil)
-			if n%3 == 0 { // the same key and body for many: only a header tells them apart
-				to.RoutingKey, want = "taskq.test.nowhere", broker.ErrUnroutable
+			msg, want := broker.Message{Headers: broker.Table{"taken": true}}, error(nil)
+			if n%3 == 0 {
+				msg.Headers["taken"], want = false, broker.ErrUnroutable
 			}
-			headers := broker.Table{"n": int32(n)}
-			err := b.Publish(timeout(t, patience), to, broker.Message{Headers: headers})
-			if !errors.Is(err, want) {
+			if err := b.Publish(timeout(t, patience), broker.Address{Exchange: exchange.Name}, msg); !errors.Is(err, want) {
 				t.Errorf("publish %d = %v, want %v", n, err, want)
 			}
 		})
