@@ -3,12 +3,18 @@ package docstest_test
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seed-399731e2/taskq"
+	"github.com/seed-399731e2/taskq/builtin/accessrecord"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/pool"
@@ -84,6 +90,46 @@ func TestAnOrderIsPlacedOnce(t *testing.T) {
 	var rows int
 	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM orders").Scan(&rows); err != nil || rows != 1 {
 		t.Errorf("%d rows, %v; want 1", rows, err)
+	}
+}
+
+// recordVisits is for the page about access_record.
+func recordVisits(app task.Sender, places accessrecord.Locator) (*accessrecord.Middleware, error) {
+	visits, err := accessrecord.NewMiddleware(app, accessrecord.MiddlewareConfig{
+		Collect: []accessrecord.CollectOption{
+			accessrecord.TrustProxies(accessrecord.XForwardedFor, netip.MustParsePrefix("10.0.0.0/8")),
+			accessrecord.Locate(places),
+		},
+		Skip:   func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/static/") },
+		Send:   []task.SendOption{task.Queue("visits")},
+		Logger: slog.Default(),
+	})
+	return visits, err
+}
+
+type nowhere struct{}
+
+func (nowhere) Locate(netip.Addr) (accessrecord.Place, bool) { return accessrecord.Place{}, false }
+
+func TestVisitsAreRecordedAsThePageShows(t *testing.T) {
+	t.Parallel()
+	app, err := taskq.New(taskq.Config{BrokerURL: "memory://"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	visits, err := recordVisits(app, nowhere{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := visits.Wrap(http.NotFoundHandler())
+	for _, path := range []string{"/", "/static/logo.png"} {
+		site.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, http.NoBody))
+	}
+	if err := errors.Join(visits.Close(t.Context()), app.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if stats := visits.Stats(); stats.Sent != 1 {
+		t.Errorf("stats = %+v, want one visit sent", stats)
 	}
 }
 
