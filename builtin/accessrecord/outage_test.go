@@ -157,17 +157,21 @@ func TestAServerThatFallsSilentIsNoticed(t *testing.T) {
 	t.Parallel()
 	database := testserver.Postgres(t)
 	proxy := testserver.StartProxy(t, database)
-	r := newRecorder(t, accessrecord.Config{Database: proxy.URL, Timeout: 300 * time.Millisecond})
+	var log strings.Builder
+	r := newRecorder(t, accessrecord.Config{Database: proxy.URL, Timeout: 300 * time.Millisecond, Logger: logger(&log)})
 	s := newSlots(t, pool.Solo, 1, r)
 	err := inJob(t, s, func(ctx context.Context) error {
 		proxy.Stall()
-		timer := time.AfterFunc(time.Second, func() { proxy.Cut(); proxy.Resume() })
+		timer := time.AfterFunc(time.Second, proxy.Resume)
 		defer timer.Stop()
 		_, err := call(ctx, r, "id", positional(`{"path": "/silent/"}`))
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "deadline exceeded") {
+		t.Errorf("nobody noticed:\n%s", log.String())
 	}
 	if got := newest(t, r).Path; got != "/silent/" {
 		t.Errorf("path = %s", got)
