@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -77,8 +78,14 @@ func (w *Worker) unsupported(ctx context.Context, e *execution) {
 	e.finish(verdict{state: task.Failure, err: err, disposition: broker.Reject}, nil)
 }
 
+// hasFollowUps reports whether anything is to happen after the task; the last task of a chain carries an empty one.
 func hasFollowUps(e task.Embed) bool {
-	return e.Callbacks != nil || e.Errbacks != nil || e.Chain != nil || e.Chord != nil
+	for _, part := range []codec.Raw{e.Callbacks, e.Errbacks, e.Chain, e.Chord} {
+		if part != nil && string(part) != "[]" {
+			return true
+		}
+	}
+	return false
 }
 
 // gate decides whether a request may start: not after it has expired, not before its time. What may not is settled here.

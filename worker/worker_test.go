@@ -159,6 +159,18 @@ func TestWorkflowsThatCannotBeAdvancedAreRefused(t *testing.T) {
 	})
 }
 
+func TestTheLastTaskOfAChainRuns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, plan{tasks: []task.Definition{add()}})
+		h.publish(broker.Message{
+			ContentType: "application/json", ContentEncoding: "utf-8", Headers: broker.Table{"task": "tasks.add", "id": "1"},
+			Body: []byte(`[[1, 2], {}, {"callbacks": null, "errbacks": [], "chain": [], "chord": null}]`),
+		})
+		wantValue(t, h.outcome("1"), 3)
+	})
+}
+
 func TestRetriesKeepTheIDAndCount(t *testing.T) {
 	inEveryPool(t, func(t *testing.T, opts worker.Options) {
 		var tries atomic.Int32
