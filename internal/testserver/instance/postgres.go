@@ -119,7 +119,7 @@ func (p *PostgreSQL) Start(ctx context.Context) error {
 		args = append(args, "-c", setting)
 	}
 	process, err := Run(Command{
-		Args: args, Env: environment(p.dir), Dir: p.dir, User: pgUser, Log: p.log(), Last: "QUIT",
+		Args: args, Env: environment(p.dir), Dir: p.dir, User: pgUser, Log: p.log(), Last: "QUIT", Remove: p.dir,
 	})
 	if err != nil {
 		return err

@@ -12,12 +12,20 @@ import (
 	"time"
 )
 
-// guard runs "$@" and sends it the signals named on standard input, one to a line, and the signal $0 once that input ends:
-// when the process that holds the other end is gone, so is the server.
-const guard = `exec 3<&0
+// guard runs the server "$@" after the first two words and sends it the signals named on its standard input, one to a line.
+// When that input ends, the process that held the other end is gone: then the server gets the signal $1, and the directory $2,
+// if there is one, is removed, more than once, since another server may still be writing its last.
+const guard = `last=$1 dir=$2
+shift 2
+exec 3<&0
 "$@" </dev/null 3<&- &
 pid=$!
-{ while read -r signal; do kill -s "$signal" "$pid"; done; kill -s "$0" "$pid"; } <&3 2>/dev/null &
+{
+	while read -r signal; do kill -s "$signal" "$pid"; done
+	trap '' TERM
+	kill -s "$last" "$pid"
+	[ -z "$dir" ] || for _ in 1 2 3 4 5 6; do sleep 0.5; rm -rf "$dir"; done
+} <&3 2>/dev/null &
 reader=$!
 exec 3<&-
 wait "$pid"
@@ -35,7 +43,10 @@ type Command struct {
 	Dir  string   // its working directory
 	User string   // whom to run as when this process is root; empty: as root
 	Log  string   // file that standard output and error are appended to
-	Last string   // signal sent when this process ends without having stopped it, such as "QUIT"
+
+	// For Run, when this process ends without having stopped the server:
+	Last   string // signal sent to the server, such as "QUIT"
+	Remove string // directory removed then; empty: none
 }
 
 // Process is a running server. It does not get the terminal's interrupt, and it ends when this process does.
@@ -51,7 +62,7 @@ type Process struct {
 // Run starts a server under the guard.
 func Run(c Command) (*Process, error) {
 	guarded := c
-	guarded.Args = append([]string{"/bin/sh", "-c", guard, c.Last}, c.Args...)
+	guarded.Args = append([]string{"/bin/sh", "-c", guard, "guard", c.Last, c.Remove}, c.Args...)
 	return start(guarded, c.Args[0])
 }
 
@@ -115,14 +126,6 @@ func (p *Process) Kill() error {
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("instance: kill %s: %w", p.name, err)
 	}
-	return p.wait()
-}
-
-// Close ends the process's input, which ends the process, and waits for it.
-func (p *Process) Close() error {
-	p.mu.Lock()
-	_ = p.input.Close() // it may have been closed by an earlier Close, or by the end of the process
-	p.mu.Unlock()
 	return p.wait()
 }
 

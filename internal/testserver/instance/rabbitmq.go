@@ -161,7 +161,8 @@ func (r *RabbitMQ) startMapper() error {
 	}
 	mapper, err := Run(Command{
 		Args: []string{r.epmd, "-port", strconv.Itoa(r.epmdPort), "-address", "127.0.0.1"},
-		Env:  environment(r.dir), Dir: r.dir, Log: r.path("epmd.log"), Last: "KILL",
+		Env:  environment(r.dir), Dir: r.dir, Log: r.path("epmd.log"),
+		Last: "KILL", Remove: r.dir,
 	})
 	if err != nil {
 		return err
@@ -242,7 +243,7 @@ func (r *RabbitMQ) Kill() error {
 func (r *RabbitMQ) Close() error {
 	err := r.Kill()
 	if r.mapper != nil {
-		if closeErr := r.mapper.Close(); err == nil {
+		if closeErr := r.mapper.Signal("KILL"); err == nil {
 			err = closeErr
 		}
 	}
