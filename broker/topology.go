@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 )
 
@@ -74,9 +75,7 @@ const (
 // WireArguments returns the arguments as they go to the broker: Arguments with Type and MaxPriority added.
 func (q Queue) WireArguments() Table {
 	args := make(Table, len(q.Arguments)+2)
-	for k, v := range q.Arguments {
-		args[k] = v
-	}
+	maps.Copy(args, q.Arguments)
 	if q.Type != "" {
 		args[ArgQueueType] = string(q.Type)
 	}

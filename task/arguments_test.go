@@ -17,8 +17,7 @@ type order struct {
 	Count int      `task:"count"`
 	Note  string   `task:"note,optional"`
 	Tags  []string `task:"tags,keyword,optional"`
-	inner int // not a parameter
-	Skip  string `task:"-"`
+	Skip  string   `task:"-"`
 }
 
 func raws(texts ...string) []codec.Raw {
@@ -49,7 +48,7 @@ func TestCallsByPositionAndKeyword(t *testing.T) {
 			if err := args.Decode(&got); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(order{})); diff != "" {
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -160,12 +159,12 @@ func TestNewRefusesWhatCannotBeParameters(t *testing.T) {
 		A int `task:"a,often"`
 	}
 	for name, build := range map[string]func(){
-		"the same name twice":         func() { task.Remote[twice, int]("t") },
-		"required after optional":     func() { task.Remote[late, int]("t") },
-		"unknown flag":                func() { task.Remote[odd, int]("t") },
-		"no name":                     func() { task.Remote[int, int]("") },
-		"soft limit above the hard":   func() { task.Remote[int, int]("t", task.SoftTimeLimit(2), task.TimeLimit(1)) },
-		"New checks as Remote does":   func() { task.New("t", func(context.Context, twice) (int, error) { return 0, nil }) },
+		"the same name twice":       func() { task.Remote[twice, int]("t") },
+		"required after optional":   func() { task.Remote[late, int]("t") },
+		"unknown flag":              func() { task.Remote[odd, int]("t") },
+		"no name":                   func() { task.Remote[int, int]("") },
+		"soft limit above the hard": func() { task.Remote[int, int]("t", task.SoftTimeLimit(2), task.TimeLimit(1)) },
+		"New checks as Remote does": func() { task.New("t", func(context.Context, twice) (int, error) { return 0, nil }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

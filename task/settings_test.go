@@ -11,8 +11,8 @@ import (
 func TestBackoffIsCelerys(t *testing.T) {
 	t.Parallel()
 	p := task.RetryPolicy{Backoff: time.Second, NoJitter: true}
-	for retries, want := range map[int]time.Duration{0: 1, 1: 2, 2: 4, 5: 32, 9: 512, 10: 600, 39: 600, 40: 600, 1000: 600} {
-		if got := p.Wait(retries); got != want*time.Second {
+	for retries, want := range map[int]int64{0: 1, 1: 2, 2: 4, 5: 32, 9: 512, 10: 600, 39: 600, 40: 600, 1000: 600} {
+		if got := p.Wait(retries); got != time.Duration(want)*time.Second {
 			t.Errorf("wait after %d retries = %s, want %d s", retries, got, want)
 		}
 	}

@@ -58,7 +58,7 @@ func (w *Worker) refuse(ctx context.Context, d *broker.Delivery, err error) {
 		e.finish(verdict{state: task.Failure, err: bad, disposition: broker.Reject}, nil)
 		return
 	}
-	w.settleDelivery(d, broker.Reject)
+	_ = w.settleDelivery(d, broker.Reject)
 }
 
 // unregistered settles a call of a task that this worker does not have: it fails for its caller, and the message goes to the dead
@@ -67,7 +67,7 @@ func (w *Worker) unregistered(ctx context.Context, e *execution) {
 	w.log.ErrorContext(ctx, "task unregistered: received a task of a name that this worker does not have; did you register it, or does the message belong to another queue?",
 		"task", e.req.Name, "id", e.req.ID, "queue", e.req.Queue)
 	e.claim()
-	e.finish(verdict{state: task.Failure, err: &notRegistered{e.req.Name}, disposition: broker.Reject}, nil)
+	e.finish(verdict{state: task.Failure, err: &notRegisteredError{e.req.Name}, disposition: broker.Reject}, nil)
 }
 
 // unsupported refuses a call that other tasks depend on: to run it and forget those would break the workflow without a word.
@@ -102,16 +102,16 @@ func (w *Worker) gate(ctx context.Context, e *execution) bool {
 	return true
 }
 
-// notRegistered is the failure of a call of an unknown task; its message is the bare name, as in Celery.
-type notRegistered struct{ name string }
+// notRegisteredError is the failure of a call of an unknown task; its message is the bare name, as in Celery.
+type notRegisteredError struct{ name string }
 
-func (e *notRegistered) Error() string {
+func (e *notRegisteredError) Error() string {
 	return fmt.Sprintf("%s: %s", task.ErrNotRegistered, e.name)
 }
 
-func (e *notRegistered) Unwrap() error { return task.ErrNotRegistered }
+func (e *notRegisteredError) Unwrap() error { return task.ErrNotRegistered }
 
 // PythonException implements task.Raiser.
-func (e *notRegistered) PythonException() task.Exception {
+func (e *notRegisteredError) PythonException() task.Exception {
 	return task.Exception{Type: "NotRegistered", Module: "celery.exceptions", Message: []any{e.name}}
 }

@@ -64,7 +64,7 @@ func (w *Worker) receive(ctx context.Context, consumer broker.Consumer) error {
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
-				w.settleDelivery(d, broker.Requeue)
+				_ = w.settleDelivery(d, broker.Requeue)
 			}
 			return nil
 		case err != nil:

@@ -20,7 +20,7 @@ const (
 
 	parkStep    = 100 * time.Millisecond // the grid of short delays, which round up to it
 	parkExact   = 5 * time.Second        // up to here
-	parkSeconds = 20 * time.Second       // then whole seconds up to here, then parkGrowth
+	parkFine    = 20 * time.Second       // then whole seconds up to here, then parkGrowth
 	parkGrowth  = 1.1
 	parkLongest = 14 * 24 * time.Hour
 
@@ -71,11 +71,11 @@ func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg brok
 func parkBucket(delay time.Duration) time.Duration {
 	switch {
 	case delay <= parkExact:
-		return (delay + parkStep - 1) / parkStep * parkStep
-	case delay < parkSeconds+time.Second:
-		return min(delay.Truncate(time.Second), parkSeconds)
+		return (delay + parkStep - 1).Truncate(parkStep)
+	case delay < parkFine+time.Second:
+		return min(delay.Truncate(time.Second), parkFine)
 	}
-	bucket := parkSeconds
+	bucket := parkFine
 	for {
 		next := time.Duration(float64(bucket) * parkGrowth).Truncate(time.Second)
 		if next > delay || next > parkLongest {

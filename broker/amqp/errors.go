@@ -35,8 +35,7 @@ var (
 
 // connectError says in one sentence why ep could not be connected to, and what to do. It never holds the password.
 func connectError(ep *endpoint, err error) error {
-	var reply *amqp091.Error
-	if errors.As(err, &reply) {
+	if reply, ok := errors.AsType[*amqp091.Error](err); ok {
 		return handshakeError(ep, reply)
 	}
 	if why := tlsTrouble(err); why != "" {
@@ -94,10 +93,8 @@ func tlsTrouble(err error) string {
 
 // bareNetError drops the address from a network error: the sentence around it has it.
 func bareNetError(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		var sys *os.SyscallError
-		if errors.As(op.Err, &sys) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		if sys, ok := errors.AsType[*os.SyscallError](op.Err); ok {
 			return sys.Err
 		}
 		return op.Err
@@ -125,8 +122,7 @@ func isHardReply(err error) bool {
 
 // replyText is the broker's words, without the code that the client library adds.
 func replyText(err error) string {
-	var reply *amqp091.Error
-	if errors.As(err, &reply) {
+	if reply, ok := errors.AsType[*amqp091.Error](err); ok {
 		return reply.Reason
 	}
 	return err.Error()

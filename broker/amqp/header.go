@@ -75,7 +75,7 @@ func locateTable(payload []byte, flags uint16) (start, end int, err error) {
 			continue
 		}
 		rest := payload[min(at, len(payload)):]
-		size := 0
+		var size int
 		switch bit {
 		case flagHeaders:
 			if size, err = blockSize(rest, 0); err != nil {
@@ -180,7 +180,7 @@ func repairValue(b []byte, depth int) (int, error) {
 
 // valueSize is the size of the tagged value that b starts with, tag included.
 func valueSize(b []byte) (int, error) {
-	size := 0
+	var size int
 	switch b[0] {
 	case 'V':
 		size = 1

@@ -114,6 +114,7 @@ func (m *memory) collect(queue func(broker.Queue) bool, exchange func(broker.Exc
 }
 
 func (b *Broker) restoreForConsuming(ctx context.Context, s *session) { b.restore(ctx, s, linkConsume) }
+
 func (b *Broker) restoreForPublishing(ctx context.Context, s *session) {
 	b.restore(ctx, s, linkPublish)
 }

@@ -94,7 +94,8 @@ func TestCapabilityIsAddedToStartOKOnly(t *testing.T) {
 		t.Errorf("start-ok = %q\nwant %q", got, want)
 	}
 	for _, other := range [][]byte{
-		[]byte("AMQP\x00\x00\x09\x01"), frame(typeMethod, []byte{0, 10, 0, 31, 0, 0, 0, 0}), frame(typeMethod, payload(nack)[:20]), {1},
+		[]byte("AMQP\x00\x00\x09\x01"), frame(typeMethod, []byte{0, 10, 0, 31, 0, 0, 0, 0}), frame(typeMethod, payload(nack)[:20]),
+		{1},
 		frame(typeMethod, append([]byte{0, 10, 0, 11}, block('F', entry("product", 'V'))[1:]...)),
 	} {
 		if got := withCapability(bytes.Clone(other)); !bytes.Equal(got, other) {

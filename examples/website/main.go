@@ -47,7 +47,7 @@ func run(ctx context.Context, addr string) (err error) {
 	if err != nil {
 		return err
 	}
-	slog.Info("listening on http://" + listener.Addr().String())
+	slog.Info("site opened", "url", "http://"+listener.Addr().String())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {

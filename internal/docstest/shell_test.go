@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -142,8 +143,7 @@ func (s *shell) serve(b block) {
 
 // stopServices presses Ctrl+C in each terminal, the last one first.
 func (s *shell) stopServices() {
-	for i := len(s.services) - 1; i >= 0; i-- {
-		v := s.services[i]
+	for _, v := range slices.Backward(s.services) {
 		_ = syscall.Kill(-v.cmd.Process.Pid, syscall.SIGINT) // it may have exited
 		select {
 		case <-v.ended:

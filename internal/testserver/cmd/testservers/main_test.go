@@ -66,7 +66,7 @@ func TestServersEndWhenTheirStarterIsKilled(t *testing.T) {
 	if err := r.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = r.cmd.Wait() // reports the kill
+	_ = r.cmd.Wait()                                                    // reports the kill
 	files := filepath.Join(r.env[instance.DirVariable], "taskq-*", "*") // the directory may be in one that only root may change
 	eventually(t, "PostgreSQL ended and its files removed", func() bool {
 		left, err := filepath.Glob(files)
