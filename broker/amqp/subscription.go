@@ -50,7 +50,7 @@ func (sub *subscription) run(ctx context.Context) {
 	if err == nil {
 		select {
 		case <-sub.c.closed:
-		case <-st.closes:
+		case <-st.closes: //nolint:errcheck // that it closed is enough
 		case <-st.s.done:
 		}
 	}
