@@ -50,7 +50,7 @@ func (o *output) Write(data []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.text.Write(data)
-	for _, sign := range []string{"worker ready", " ready.", "listening on "} {
+	for _, sign := range []string{"worker ready", " ready.", "site opened"} {
 		if bytes.Contains(o.text.Bytes(), []byte(sign)) {
 			o.once.Do(func() { close(o.ready) })
 		}
