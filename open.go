@@ -30,9 +30,9 @@ const (
 
 // scheme returns the scheme of a URL, without ever showing the rest, which may hold a password.
 func scheme(url string) string {
-	s, _, ok := strings.Cut(url, ":")
-	if !ok {
-		return ""
+	s, rest, ok := strings.Cut(url, ":")
+	if !ok || strings.Contains(s, ".") || rest != "" && !strings.HasPrefix(rest, "//") && s != schemeSQLite {
+		return "" // a host and a port
 	}
 	return strings.ToLower(s)
 }

@@ -53,7 +53,7 @@ func visitsCommand() cli.Command {
 			{
 				Use: "list", Short: "Show the newest visits", Settings: settings, Tabular: true,
 				Example: `accessrecord list
-accessrecord list -n 100 -o json --database postgres://localhost/site`,
+accessrecord list -N 100 -o json --database postgres://localhost/site`,
 				Flags: func(flags *pflag.FlagSet) {
 					flags.IntVarP(&rows, "number", "N", 20, "`number` of visits to show")
 				},
