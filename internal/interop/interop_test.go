@@ -55,9 +55,12 @@ func newOrder(_ context.Context, o order) (receipt, error) {
 // newApp returns an application on the broker; it is closed when the test ends.
 func newApp(t *testing.T, url string, tasks ...task.Definition) *taskq.App {
 	t.Helper()
-	app, err := taskq.New(taskq.Config{
-		BrokerURL: url, Logger: slog.New(slog.DiscardHandler), Worker: worker.Options{Concurrency: 2},
-	})
+	return newAppWith(t, url, worker.Options{Concurrency: 2}, tasks...)
+}
+
+func newAppWith(t *testing.T, url string, opts worker.Options, tasks ...task.Definition) *taskq.App {
+	t.Helper()
+	app, err := taskq.New(taskq.Config{BrokerURL: url, Logger: slog.New(slog.DiscardHandler), Worker: opts})
 	if err != nil {
 		t.Fatal(err)
 	}
