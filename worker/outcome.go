@@ -63,7 +63,8 @@ func traceback(req *task.Request, err error) string {
 	if p, ok := errors.AsType[*task.PanicError](err); ok {
 		b.WriteString(p.Stack)
 	}
-	fmt.Fprintf(&b, "%s: %s\n", task.ExceptionFrom(err).Type, err)
+	class := task.ExceptionFrom(err).Type + ": "
+	b.WriteString(class + strings.TrimPrefix(err.Error(), class) + "\n")
 	return b.String()
 }
 
