@@ -38,7 +38,7 @@ func (s State) String() string {
 // wrapper is a connection around another one, as *tls.Conn is.
 type wrapper interface{ NetConn() net.Conn }
 
-// Alive looks at c, or at the connection inside when c has a NetConn method (TLS). It takes half a microsecond, reads nothing and
+// Alive looks at c, or at the connection inside when c has a NetConn method (TLS). It takes about a microsecond, reads nothing and
 // never blocks, not even while another goroutine waits in a Read of c; bytes that that one has read are not seen.
 func Alive(c net.Conn) State {
 	for {
