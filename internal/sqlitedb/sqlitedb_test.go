@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -110,6 +111,27 @@ func TestOneFailedWriteOfAGroupDoesNotTakeTheOthersAlong(t *testing.T) {
 	wg.Wait()
 	if got := count(t, db); got != 10 {
 		t.Errorf("%d numbers were committed, want 10", got)
+	}
+}
+
+func TestNewFileCanBeOpenedByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	for round := range 20 {
+		path := filepath.Join(t.TempDir(), strconv.Itoa(round), "taskq.db")
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				db, err := sqlitedb.Open(t.Context(), path)
+				if err != nil {
+					t.Errorf("open: %v", err)
+					return
+				}
+				if err := db.Close(); err != nil {
+					t.Errorf("close: %v", err)
+				}
+			})
+		}
+		wg.Wait()
 	}
 }
 

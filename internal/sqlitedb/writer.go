@@ -17,6 +17,9 @@ const (
 	groupSize = 128
 	// lockTries is how many times the writer waits for the file, 10 s each, before it gives up.
 	lockTries = 6
+	// openWait bounds how long opening waits for others who open the same new file, looking every openPause.
+	openWait  = 10 * time.Second
+	openPause = 5 * time.Millisecond
 )
 
 var errNoLock = errors.New("sqlitedb: begin to write")
@@ -48,13 +51,30 @@ const (
 )
 
 func newWriter(ctx context.Context, db *DB) (*writer, error) {
-	conn, err := db.pool.Conn(ctx)
+	conn, err := connect(ctx, db.pool)
 	if err != nil {
 		return nil, err
 	}
 	w := &writer{db: db, conn: conn, stmts: map[string]*sql.Stmt{}, queue: make(chan *write, groupSize)}
 	w.poll.begin()
 	return w, nil
+}
+
+// connect opens the first connection, which makes a new file one in WAL mode. SQLite does not wait for its lock there: when several
+// processes open a new file at once, all but one of them are told that it is busy.
+func connect(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
+	deadline := time.Now().Add(openWait)
+	for {
+		conn, err := pool.Conn(ctx)
+		if !busy(err) || time.Now().After(deadline) {
+			return conn, err
+		}
+		select {
+		case <-time.After(openPause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // Write runs do in a transaction and returns once it is committed, or do's error when it is rolled back. do runs on another
