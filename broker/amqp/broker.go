@@ -23,7 +23,7 @@ type Broker struct {
 	cfg          Config
 	endpoints    []*endpoint
 	lastEndpoint atomic.Int32 // index of the endpoint that worked last
-	sessions     atomic.Uint64
+	counts       counts
 
 	life    context.Context // ends when Close gives everything up
 	endLife context.CancelFunc

@@ -29,6 +29,13 @@ type Config struct {
 	CallTimeout time.Duration
 	// ConfirmTimeout is how long a publish waits for the broker's confirm while the broker is not blocking publishers. Default 60 s.
 	ConfirmTimeout time.Duration
+	// DeliveryTimeout is how long the broker lets a delivery be unacknowledged before it closes the channel that it was sent on
+	// (RabbitMQ's consumer_timeout, which a client cannot ask for). What is out for a tenth of it is left on a channel of its own, so
+	// that the others of the queue are not given back with it. Default 30 min, as RabbitMQ's.
+	DeliveryTimeout time.Duration
+	// WatchInterval is how often a consumer that receives nothing looks whether messages wait all the same; it is replaced when they
+	// do. Default 30 s.
+	WatchInterval time.Duration
 	// CloseTimeout bounds Close when its context does not. Default 5 s.
 	CloseTimeout time.Duration
 	// BackoffMin and BackoffMax bound the wait between attempts to connect; it doubles with each and is jittered over its whole
@@ -60,6 +67,8 @@ func (c Config) withDefaults() (Config, error) {
 		{"WriteTimeout", &c.WriteTimeout, 10 * time.Second},
 		{"CallTimeout", &c.CallTimeout, 30 * time.Second},
 		{"ConfirmTimeout", &c.ConfirmTimeout, 60 * time.Second},
+		{"DeliveryTimeout", &c.DeliveryTimeout, 30 * time.Minute},
+		{"WatchInterval", &c.WatchInterval, 30 * time.Second},
 		{"CloseTimeout", &c.CloseTimeout, 5 * time.Second},
 		{"BackoffMin", &c.BackoffMin, 200 * time.Millisecond},
 		{"BackoffMax", &c.BackoffMax, 30 * time.Second},

@@ -113,12 +113,12 @@ func (c *consumer) Next(ctx context.Context) (*broker.Delivery, error) {
 			if d := r.deliver(c.cfg.AutoAck); d != nil {
 				return d, nil
 			}
-			c.gate.leave(1) // its stream ended just now; the broker delivers it again
+			c.gate.leave() // its stream ended just now; the broker delivers it again
 		case <-c.life.Done():
-			c.gate.leave(1)
+			c.gate.leave()
 			return nil, fmt.Errorf("amqp: next: %w", broker.ErrClosed)
 		case <-ctx.Done():
-			c.gate.leave(1)
+			c.gate.leave()
 			return nil, fmt.Errorf("amqp: next: %w", ctx.Err())
 		}
 	}
@@ -130,11 +130,16 @@ func (c *consumer) SetPrefetch(_ context.Context, n int) error {
 		return err
 	}
 	if c.gate.resize(n) != n {
-		for _, sub := range c.subs {
-			sub.retuneSoon()
-		}
+		c.retune()
 	}
 	return nil
+}
+
+// retune lets the broker send as much as the gate takes.
+func (c *consumer) retune() {
+	for _, sub := range c.subs {
+		sub.retuneSoon()
+	}
 }
 
 // Cancel implements broker.Consumer.

@@ -90,7 +90,7 @@ func (b *Broker) handshake(ctx context.Context, ep *endpoint, raw net.Conn) (*se
 		return nil, socketError(frames, err)
 	}
 	return &session{
-		id:          b.sessions.Add(1),
+		id:          b.counts.sessions.Add(1),
 		endpoint:    ep,
 		conn:        conn,
 		raw:         raw,

@@ -5,11 +5,13 @@ import (
 	"sync"
 )
 
-// gate bounds how many deliveries of a consumer are out, over all its queues. The limit may change at any time.
+// gate bounds how many deliveries of a consumer are out, over all its queues. One that has gone stale is out until it is settled:
+// whoever works on it is not free for another. The limit may change at any time.
 type gate struct {
 	mu    sync.Mutex
 	limit int
-	out   int
+	out   int           // the stale ones included
+	stale int           // of out, those whose stream has ended
 	freed chan struct{} // closed and replaced when there may be room
 }
 
@@ -37,12 +39,29 @@ func (g *gate) pass(ctx context.Context, ended <-chan struct{}) (bool, error) {
 	}
 }
 
-// leave gives n places back.
-func (g *gate) leave(n int) {
+// leave gives a place back.
+func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.out -= n
+	g.out--
 	g.wake()
+}
+
+// expire notes that n of those that are out have gone stale.
+func (g *gate) expire(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stale += n
+}
+
+// leaveStale gives the place of a stale delivery back; true when it was the last one.
+func (g *gate) leaveStale() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.out--
+	g.stale--
+	g.wake()
+	return g.stale == 0
 }
 
 // resize sets the limit and returns the one before.
@@ -55,10 +74,11 @@ func (g *gate) resize(limit int) int {
 	return before
 }
 
-func (g *gate) size() int {
+// share is how many deliveries the broker may send to one stream: no more than can be worked on, while stale ones are worked on.
+func (g *gate) share() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.limit
+	return max(1, g.limit-g.stale)
 }
 
 // wake tells those who wait. The caller holds mu.

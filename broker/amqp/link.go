@@ -105,6 +105,9 @@ func (l *link) supervise() {
 				s.close(goodbye)
 			}
 			err = s.cause
+			if ctx.Err() == nil {
+				l.b.counts.lost.Add(1)
+			}
 			if time.Since(since) >= settledAfter {
 				failures = 0
 			}

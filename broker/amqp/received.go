@@ -39,6 +39,7 @@ func (r received) deliver(autoAck bool) *broker.Delivery {
 	d := broker.NewDelivery(message(&r.Delivery), settle)
 	d.Queue, d.Exchange, d.RoutingKey, d.Redelivered = r.queue, r.Exchange, r.RoutingKey, r.Redelivered
 	d.Count = r.count
+	d.Recovered = r.Redelivered && time.Now().Before(r.st.innocent)
 	if n, ok := d.Headers[headerDeliveryCount].(int64); ok {
 		d.Count = int(n)
 	}

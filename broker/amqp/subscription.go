@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -21,8 +22,13 @@ type subscription struct {
 	givenBack chan struct{} // closed by run when nothing more will be handed out
 }
 
-// errCancelled ends a stream whose consumer was cancelled.
-var errCancelled = errors.New("the consumer was cancelled")
+// Why a stream is left.
+var (
+	errCancelled = errors.New("the consumer was cancelled")
+	errApart     = errors.New("a delivery is out for long")  // the stream stays open for what is out, and gets nothing more
+	errIdle      = errors.New("nobody takes the deliveries") // so does this one, and what waited was given back
+	errSilent    = errors.New("messages wait, and the broker sent none")
+)
 
 func newSubscription(c *consumer, queue string) *subscription {
 	return &subscription{
@@ -40,7 +46,9 @@ func (sub *subscription) retuneSoon() {
 
 // run consumes until ctx ends, which is when the consumer is cancelled. What is out can be settled until the consumer is closed.
 func (sub *subscription) run(ctx context.Context) {
-	st := sub.consume(ctx)
+	var apart sync.WaitGroup
+	defer apart.Wait()
+	st := sub.consume(ctx, &apart)
 	if st == nil {
 		close(sub.givenBack)
 		return
@@ -48,20 +56,33 @@ func (sub *subscription) run(ctx context.Context) {
 	err := st.cancel(st.tag, st.deliveries)
 	close(sub.givenBack)
 	if err == nil {
-		select {
-		case <-sub.c.closed:
-		case <-st.closes: //nolint:errcheck // that it closed is enough
-		case <-st.s.done:
-		}
+		sub.seeOut(st, sub.c.closed)
+		return
 	}
 	st.end()
 }
 
-// consume opens one stream after the other and passes on what they deliver. When ctx ends it returns the stream that is open.
-func (sub *subscription) consume(ctx context.Context) *stream {
+// seeOut keeps a stream that gets nothing more until its deliveries can no longer be settled on it, or until enough is closed.
+func (sub *subscription) seeOut(st *stream, enough <-chan struct{}) {
+	select {
+	case <-enough:
+	case <-sub.c.closed:
+	case reply := <-st.closes:
+		if err := st.s.explain(replyOrLost(reply)); !errors.Is(err, errLost) && sub.c.life.Err() == nil {
+			sub.c.b.cfg.Logger.Error("Deliveries were taken back by the broker", "queue", sub.queue, "error", err)
+		}
+	case <-st.s.done:
+	}
+	st.end()
+}
+
+// consume opens one stream after the other and passes on what they deliver. When ctx ends it returns the stream that is open. Streams
+// that are left to deliveries which are out for long are seen out by apart.
+func (sub *subscription) consume(ctx context.Context, apart *sync.WaitGroup) *stream {
 	failures := 0
+	var left error // why the last stream was left
 	for begun := false; ctx.Err() == nil; {
-		st, err := sub.open(ctx, begun)
+		st, err := sub.open(ctx, left)
 		if !begun && !errors.Is(err, errLost) {
 			sub.first <- err
 			if err != nil {
@@ -72,13 +93,18 @@ func (sub *subscription) consume(ctx context.Context) *stream {
 		since := time.Now()
 		if err == nil {
 			err = sub.pump(ctx, st)
-			if errors.Is(err, errCancelled) {
+			switch {
+			case errors.Is(err, errCancelled):
 				return st
+			case errors.Is(err, errApart), errors.Is(err, errIdle):
+				sub.c.b.counts.apart.Add(1)
+				apart.Go(func() { sub.seeOut(st, st.retire()) })
+			default:
+				st.end()
 			}
-			st.end()
 		}
-		if errors.Is(err, errLost) {
-			continue // the link waits between sessions
+		if left = err; errors.Is(err, errLost) || errors.Is(err, errApart) || errors.Is(err, errIdle) {
+			continue // at once; between sessions the link waits
 		}
 		if time.Since(since) >= settledAfter {
 			failures = 0
@@ -93,24 +119,31 @@ func (sub *subscription) consume(ctx context.Context) *stream {
 	return nil
 }
 
-// open waits for a session and consumes on it. When the queue was consumed before, it is declared again first, as far as it was
-// declared here.
-func (sub *subscription) open(ctx context.Context, again bool) (*stream, error) {
+// open waits for a session and consumes on it. A queue whose stream was lost is declared again first, as far as it was declared here.
+func (sub *subscription) open(ctx context.Context, left error) (*stream, error) {
 	b := sub.c.b
 	s, err := b.consuming.session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if again {
+	replaces := left != nil && !errors.Is(left, errApart)
+	if replaces {
 		if err := sub.declareAgain(ctx, s); err != nil {
 			return nil, err
 		}
 	}
-	st, err := openStream(s, sub.c.gate, sub.c.cfg, sub.queue, sub.nextTag())
-	if err != nil && !errors.Is(err, errLost) {
-		err = missingOrRefused(err)
+	st, err := openStream(s, sub.c, sub.queue, sub.nextTag())
+	if err != nil {
+		if !errors.Is(err, errLost) {
+			err = missingOrRefused(err)
+		}
+		return nil, err
 	}
-	return st, err
+	b.counts.streams.Add(1)
+	if replaces {
+		st.innocent = time.Now().Add(settledAfter)
+	}
+	return st, nil
 }
 
 func (sub *subscription) declareAgain(ctx context.Context, s *session) error {
@@ -130,29 +163,27 @@ func (sub *subscription) nextTag() string {
 
 // pump passes deliveries on until the stream ends, or until ctx does: then it has given back the one it held.
 func (sub *subscription) pump(ctx context.Context, st *stream) error {
-	count := -1
-	if sub.c.b.topology.queue(sub.queue).Type == broker.Quorum {
-		count = 0
-	}
-	var held received
+	p := newPassage(sub, st)
+	defer p.stop()
 	for {
 		in, out := st.deliveries, sub.c.next
-		if held.st == nil {
+		if p.held.st == nil {
 			out = nil
 		} else {
 			in = nil
 		}
+		var err error
 		select {
 		case d, ok := <-in:
 			if !ok {
-				return st.whyEnded()
+				return p.over()
 			}
-			held = received{st: st, queue: sub.queue, count: count, Delivery: d}
-		case out <- held:
-			held = received{}
+			p.hold(d)
+		case out <- p.held:
+			p.held = received{}
 		case <-sub.retune:
-			if err := sub.applyPrefetch(st); err != nil {
-				return err
+			if !p.apart {
+				err = sub.applyPrefetch(st)
 			}
 		case tag := <-st.cancels:
 			if tag == st.tag {
@@ -162,13 +193,20 @@ func (sub *subscription) pump(ctx context.Context, st *stream) error {
 			return st.s.explain(replyOrLost(reply))
 		case <-st.s.done:
 			return fmt.Errorf("%w: %w", errLost, st.s.cause)
-		case <-ctx.Done():
-			if held.st != nil {
-				if err := st.giveBack(held.DeliveryTag); err != nil {
-					return err
-				}
+		case <-p.ages.C:
+			err = p.checkAges()
+		case <-p.watch.ticker.C:
+			p.watch.look(ctx, st, sub.queue, p.held.st != nil || p.apart)
+		case stats := <-p.watch.answers:
+			if p.watch.judge(stats) {
+				sub.c.b.counts.silent.Add(1)
+				return fmt.Errorf("%w (%d messages, %d consumers)", errSilent, stats.Messages, stats.Consumers)
 			}
-			return errCancelled
+		case <-ctx.Done():
+			return p.giveBack()
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
@@ -177,7 +215,7 @@ func (sub *subscription) pump(ctx context.Context, st *stream) error {
 // its last consumer; an exclusive one cannot, and is left alone on such a queue: there only the gate changes.
 func (sub *subscription) applyPrefetch(st *stream) error {
 	cfg := sub.c.cfg
-	if st.prefetch == sub.c.gate.size() || cfg.Exclusive && sub.c.b.topology.queue(sub.queue).AutoDelete {
+	if st.prefetch == sub.c.gate.share() || cfg.Exclusive && sub.c.b.topology.queue(sub.queue).AutoDelete {
 		return nil
 	}
 	tag, deliveries := st.tag, st.deliveries

@@ -1,0 +1,59 @@
+package amqp
+
+import (
+	"context"
+	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/seed-399731e2/taskq/broker"
+)
+
+// watch looks after a stream that receives nothing: whether the broker still knows its consumer, and whether messages wait although
+// the stream could take them. Connected and not consuming is a state that no error reports.
+type watch struct {
+	ticker   *time.Ticker
+	answers  chan broker.QueueStats // of the queue; buffered, one look at a time
+	looking  bool
+	received bool // a delivery came since the last look
+	waiting  bool // messages waited at the last look
+}
+
+func newWatch(interval time.Duration) *watch {
+	return &watch{ticker: time.NewTicker(interval), answers: make(chan broker.QueueStats, 1)}
+}
+
+func (w *watch) stop() { w.ticker.Stop() }
+
+// look asks for the state of the queue, unless something came since the last look or the stream could take nothing.
+func (w *watch) look(ctx context.Context, st *stream, queue string, busy bool) {
+	received := w.received
+	w.received = false
+	if received || busy || w.looking || st.isFull() {
+		w.waiting = false
+		return
+	}
+	w.looking = st.s.crew.start(func() {
+		stats := broker.QueueStats{Consumers: 1} // a queue that cannot be asked about is none of the watch's business
+		_ = st.s.withChannel(ctx, func(ch *amqp091.Channel) error {
+			q, err := ch.QueueDeclarePassive(queue, false, false, false, false, nil)
+			if err == nil {
+				stats = broker.QueueStats{Messages: q.Messages, Consumers: q.Consumers}
+			}
+			return err
+		})
+		w.answers <- stats
+	})
+}
+
+// judge reports whether the consumer has to be replaced: the broker does not know it, or messages waited at two looks in a row and
+// none came in between.
+func (w *watch) judge(stats broker.QueueStats) bool {
+	w.looking = false
+	if w.received {
+		return false
+	}
+	silent := stats.Consumers == 0 || stats.Messages > 0 && w.waiting
+	w.waiting = stats.Messages > 0
+	return silent
+}
