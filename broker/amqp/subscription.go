@@ -97,7 +97,7 @@ func (sub *subscription) consume(ctx context.Context, apart *sync.WaitGroup) *st
 			case errors.Is(err, errCancelled):
 				return st
 			case errors.Is(err, errApart), errors.Is(err, errIdle):
-				sub.c.b.counts.apart.Add(1)
+				sub.c.b.counts.left(err)
 				apart.Go(func() { sub.seeOut(st, st.retire()) })
 			default:
 				st.end()
