@@ -15,8 +15,9 @@ type Broker interface {
 	// Declare creates what is missing of the topology. It returns a *DeclareError when something exists with other properties.
 	Declare(ctx context.Context, topology Topology) error
 	// Publish returns nil once the broker has taken responsibility for the message (on AMQP: the publisher confirm). It returns
-	// ErrUnroutable when no queue took the message and to.Optional is not set, ErrClosed after Close. On any other error the
-	// outcome is unknown: the message may have been taken.
+	// ErrUnroutable when no queue took the message and to.Optional is not set, ErrClosed after Close. While the broker is away it
+	// waits until ctx ends, unless to.FailFast is set, and then returns an error that wraps ErrUnavailable; one that wraps
+	// ErrUnconfirmed, too, says that the message may have been taken: to send it again may send it twice.
 	Publish(ctx context.Context, to Address, msg Message) error
 	// Consume starts a consumer on one or more queues that exist.
 	Consume(ctx context.Context, cfg ConsumeConfig) (Consumer, error)
@@ -58,6 +59,8 @@ type Address struct {
 	RoutingKey string
 	// Optional lets a message that no queue takes vanish instead of returning ErrUnroutable (the opposite of AMQP's mandatory).
 	Optional bool
+	// FailFast returns ErrUnavailable at once while the broker is away or takes no messages, instead of waiting for it.
+	FailFast bool
 }
 
 // Table is a table of message headers or declare arguments. Only these types are written, because py-amqp misreads the others:
@@ -83,8 +86,23 @@ type Message struct {
 	Body       []byte
 }
 
+// Posting is a message with its address.
+type Posting struct {
+	To      Address
+	Message Message
+}
+
 // Optional capabilities of a Broker, in the manner of database/sql/driver. All brokers of this module have them.
 type (
+	// BatchPublisher publishes several messages at the cost of little more than one, in their order. It returns what Publish would
+	// have returned for each, or nil when all were taken. Some may be taken and others not.
+	BatchPublisher interface {
+		PublishBatch(ctx context.Context, batch []Posting) []error
+	}
+	// Prober tells without waiting why a message could not be published now; the error wraps ErrUnavailable or ErrClosed.
+	Prober interface {
+		Probe() error
+	}
 	// Purger removes the messages that wait in a queue and returns how many there were; ErrNoQueue when it does not exist.
 	Purger interface {
 		Purge(ctx context.Context, queue string) (int, error)
@@ -124,6 +142,8 @@ var (
 	ErrAccess = errors.New("access refused")
 	// ErrUnavailable is wrapped by errors about a broker that cannot be reached.
 	ErrUnavailable = errors.New("broker is unavailable")
+	// ErrUnconfirmed is wrapped by errors about a message that was written and not answered: it may have been taken.
+	ErrUnconfirmed = errors.New("message is unconfirmed and may have been taken")
 	// ErrInvalid is wrapped by errors about messages and addresses that the wire cannot carry.
 	ErrInvalid = errors.New("invalid")
 )

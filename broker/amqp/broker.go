@@ -16,6 +16,9 @@ var (
 	_ broker.Deleter  = (*Broker)(nil)
 	_ broker.Measurer = (*Broker)(nil)
 	_ broker.Delayer  = (*Broker)(nil)
+
+	_ broker.BatchPublisher = (*Broker)(nil)
+	_ broker.Prober         = (*Broker)(nil)
 )
 
 // Broker is a RabbitMQ broker, or a cluster of them behind several URLs. It is safe for concurrent use.

@@ -49,12 +49,17 @@ func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg brok
 	if err := checkName("queue name", to.RoutingKey); err != nil {
 		return err
 	}
+	if to.FailFast {
+		if err := b.Probe(); err != nil {
+			return err
+		}
+	}
 	bucket := parkBucket(delay)
 	if err := b.checkDestination(ctx, to); err != nil {
 		return err
 	}
 	msg.Expiration = 0 // would end the delay early
-	parked := broker.Address{Exchange: parkName(bucket), RoutingKey: to.RoutingKey}
+	parked := broker.Address{Exchange: parkName(bucket), RoutingKey: to.RoutingKey, FailFast: to.FailFast}
 	for again := false; ; again = true {
 		if err := b.declareParking(ctx, bucket); err != nil {
 			return err

@@ -30,6 +30,7 @@ var (
 	errLost            = errors.New("the connection was lost")
 	errCallTimeout     = errors.New("the broker did not answer in time")
 	errConsumerEnded   = errors.New("the broker ended the consumer: its queue was deleted or moved")
+	errNoWait          = errors.New("it was not to be waited for")
 	errTooManyFailures = errors.New("the broker closed channel or connection again and again")
 )
 

@@ -36,7 +36,7 @@ func (l *lanes) of(b *Broker, s *session, exchange string) *lane {
 	if have := l.current[at]; have != nil && have.s == s && !have.hasEnded() {
 		return have
 	}
-	next := newLane(s, b.cfg.ConfirmWindow, b.cfg.ConfirmTimeout)
+	next := newLane(s, b.cfg, &b.counts)
 	l.current[at] = next
 	if !b.crew.start(next.run) {
 		next.end(broker.ErrClosed)
@@ -49,8 +49,9 @@ func (l *lanes) of(b *Broker, s *session, exchange string) *lane {
 type lane struct {
 	s       *session
 	ch      *amqp091.Channel // written before the first job is taken
-	timeout time.Duration    // of a confirm
-	jobs    chan *job        // unbuffered: a job that was not taken was not written
+	counts  *counts
+	timeout time.Duration // of a confirm
+	jobs    chan *job     // unbuffered: a job that was not taken was not written
 	returns chan amqp091.Return
 	ended   chan struct{} // closed by end
 	cause   error         // written before ended is closed
@@ -70,10 +71,12 @@ type job struct {
 
 type confirm = *amqp091.DeferredConfirmation
 
-func newLane(s *session, window int, timeout time.Duration) *lane {
+func newLane(s *session, cfg Config, counts *counts) *lane {
+	window := cfg.ConfirmWindow
 	return &lane{
 		s:       s,
-		timeout: timeout,
+		counts:  counts,
+		timeout: cfg.ConfirmTimeout,
 		jobs:    make(chan *job),
 		returns: make(chan amqp091.Return, window), // each message in the window is returned once at most, so the reader never waits
 		ended:   make(chan struct{}),
@@ -164,26 +167,39 @@ func (l *lane) write(j *job) error {
 	return nil
 }
 
-// publish hands p to the channel and waits for its confirm. errLaneEnded means that the outcome is unknown. When ctx ends first,
-// token is lent until the confirm comes.
-func (l *lane) publish(ctx context.Context, p *publishing, token *token) error {
+// submit hands p to the channel, which writes it. errLaneEnded means that it was not written.
+func (l *lane) submit(ctx context.Context, p *publishing) (*job, error) {
 	j := &job{publishing: p, written: make(chan confirm, 1)}
 	select {
 	case l.jobs <- j:
+		return j, nil
 	case <-l.ended:
-		return errLaneEnded
+		return nil, errLaneEnded
 	case <-ctx.Done():
-		return outOfTime(ctx, l.s)
+		return nil, unsent(ctx, l.s)
 	}
+}
+
+// await waits for the confirm of a job. errLaneEnded means that the outcome is unknown. When it is not waited for any longer, token
+// is lent until the confirm comes.
+func (l *lane) await(ctx context.Context, j *job, token *token) error {
 	var dc confirm
 	select {
 	case dc = <-j.written:
 	case <-l.ended:
-		return errLaneEnded
+		select {
+		case dc = <-j.written: // it may have been confirmed before the end
+		default:
+			return errLaneEnded
+		}
 	case <-ctx.Done():
 		j.abandoned.Store(true)
 		l.outlive(j, nil, token)
-		return outOfTime(ctx, l.s)
+		return unconfirmed(l.s, ctx.Err())
+	}
+	var alarm <-chan struct{}
+	if j.to.FailFast {
+		alarm = l.s.alarm.begins()
 	}
 	timer := time.NewTimer(l.timeout)
 	defer timer.Stop()
@@ -195,14 +211,17 @@ func (l *lane) publish(ctx context.Context, p *publishing, token *token) error {
 			return l.outcome(j, dc)
 		case <-ctx.Done():
 			l.outlive(j, dc, token)
-			return outOfTime(ctx, l.s)
+			return unconfirmed(l.s, ctx.Err())
+		case <-alarm:
+			l.outlive(j, dc, token)
+			return unconfirmed(l.s, errNoWait)
 		case <-timer.C:
-			if over, _ := l.s.alarm.active(); over != nil {
+			if l.s.alarm.err() != nil {
 				timer.Reset(l.timeout) // it confirms when the alarm is over
 				continue
 			}
 			l.outlive(j, dc, token)
-			return fmt.Errorf("%w: no confirm within %v, the message may have been taken", broker.ErrUnavailable, l.timeout)
+			return unconfirmed(l.s, fmt.Errorf("no confirm within %v", l.timeout))
 		}
 	}
 }
@@ -216,6 +235,7 @@ func (l *lane) outcome(j *job, dc confirm) error {
 	l.mu.Unlock()
 	switch {
 	case returned != "":
+		l.counts.returned.Add(1)
 		return fmt.Errorf("%w: %s", broker.ErrUnroutable, returned)
 	case dc.Acked():
 		return nil

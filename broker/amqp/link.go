@@ -44,7 +44,10 @@ func newLink(b *Broker, name string, restore func(context.Context, *session)) *l
 }
 
 // session waits for a live session until ctx ends.
-func (l *link) session(ctx context.Context) (*session, error) {
+func (l *link) session(ctx context.Context) (*session, error) { return l.await(ctx, false) }
+
+// await is session; with failFast it does not wait once connecting has failed or a session was lost.
+func (l *link) await(ctx context.Context, failFast bool) (*session, error) {
 	for {
 		l.mu.Lock()
 		if !l.started {
@@ -54,6 +57,9 @@ func (l *link) session(ctx context.Context) (*session, error) {
 		l.mu.Unlock()
 		if current != nil && current.alive() {
 			return current, nil
+		}
+		if failFast && (current != nil || last != nil) {
+			return nil, away(last)
 		}
 		select {
 		case <-changed:
@@ -69,6 +75,30 @@ func (l *link) session(ctx context.Context) (*session, error) {
 			return nil, fmt.Errorf("%w: no connection: %w: %w", broker.ErrUnavailable, ctx.Err(), last)
 		}
 	}
+}
+
+// away is the error for somebody who does not wait for a connection.
+func away(last error) error {
+	switch {
+	case last == nil:
+		return fmt.Errorf("%w: the connection was just lost", broker.ErrUnavailable)
+	case errors.Is(last, broker.ErrUnavailable), errors.Is(last, broker.ErrAccess):
+		return last
+	}
+	return fmt.Errorf("%w: no connection: %w", broker.ErrUnavailable, last)
+}
+
+// probe reports why there is no session just now; nil when there is one, or when none was asked for yet.
+func (l *link) probe() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.current != nil && l.current.alive():
+		return l.current.alarm.err()
+	case l.current == nil && l.last == nil:
+		return nil
+	}
+	return away(l.last)
 }
 
 func (l *link) isStarted() bool {

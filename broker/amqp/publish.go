@@ -14,10 +14,11 @@ import (
 const replyTries = 3
 
 // Publish implements broker.Broker. When the connection is lost before the confirm, the message is published again on the next
-// one, until ctx ends: it may arrive twice then. While the broker blocks publishers (an alarm) it waits until ctx ends; a context
-// without a deadline waits for as long as it takes. The errors are those of the interface; ErrRefused when the broker refused the
-// message (a full queue that rejects), ErrAccess without permission, ErrInvalid for what the wire cannot carry, and one that wraps
-// ErrUnavailable and the context's error when time ran out.
+// one, until ctx ends: it may arrive twice then. While the broker is away or blocks publishers (an alarm) it waits until ctx ends; a
+// context without a deadline waits for as long as it takes. With to.FailFast it does not wait, and an unknown outcome is returned
+// instead of published again. The errors are those of the interface; ErrRefused when the broker refused the message (a full queue
+// that rejects), ErrAccess without permission, ErrInvalid for what the wire cannot carry, and one that wraps ErrUnavailable and the
+// context's error when time ran out.
 func (b *Broker) Publish(ctx context.Context, to broker.Address, msg broker.Message) error {
 	p, err := encode(to, msg, b.cfg.MaxBody)
 	if err != nil {
@@ -33,6 +34,17 @@ func (b *Broker) Publish(ctx context.Context, to broker.Address, msg broker.Mess
 	return nil
 }
 
+// Probe implements broker.Prober.
+func (b *Broker) Probe() error {
+	if b.isClosing() {
+		return fmt.Errorf("amqp: %w", broker.ErrClosed)
+	}
+	if err := b.publishing.probe(); err != nil {
+		return fmt.Errorf("amqp: %w", err)
+	}
+	return nil
+}
+
 // target names an address that was checked.
 func target(to broker.Address) string {
 	if to.Exchange == "" {
@@ -43,42 +55,90 @@ func target(to broker.Address) string {
 
 // publish tries until the outcome is known or ctx ends.
 func (b *Broker) publish(ctx context.Context, p *publishing) error {
-	select {
-	case b.window <- struct{}{}:
-	case <-b.life.Done():
-		return broker.ErrClosed
-	case <-ctx.Done():
-		return outOfTime(ctx, nil)
+	if err := b.takePlace(ctx); err != nil {
+		return err
 	}
 	token := &token{window: b.window}
 	defer token.giveBack()
-	for closed := 0; ; {
-		s, err := b.publishing.session(ctx)
-		if err != nil {
-			return err
-		}
-		if err := b.waitForAlarm(ctx, s); err != nil {
-			return err
-		}
-		lane := b.lanes.of(b, s, p.to.Exchange)
-		err = lane.publish(ctx, p, token)
-		if !errors.Is(err, errLaneEnded) {
-			return err
-		}
-		cause := lane.cause
-		if lost := s.explain(cause); errors.Is(lost, errLost) {
-			if !isHardReply(lost) {
-				continue // unknown outcome: again on the next session
-			}
-			cause = lost
-		}
-		if verdict := p.blame(cause); verdict != nil {
-			return verdict
-		}
-		if closed++; closed == replyTries {
-			return fmt.Errorf("%w: %w", errTooManyFailures, cause)
-		}
+	return b.settle(ctx, b.submit(ctx, p), token)
+}
+
+// takePlace waits for a place in the confirm window.
+func (b *Broker) takePlace(ctx context.Context) error {
+	select {
+	case b.window <- struct{}{}:
+		return nil
+	case <-b.life.Done():
+		return broker.ErrClosed
+	case <-ctx.Done():
+		return unsent(ctx, nil)
 	}
+}
+
+// flight is a message on its way to its confirm.
+type flight struct {
+	*publishing
+	lane *lane
+	job  *job
+	err  error // why it was not written; nil when it was, or soon is
+}
+
+// submit hands the message to the channel of the live session. Its failures are in the flight.
+func (b *Broker) submit(ctx context.Context, p *publishing) flight {
+	f := flight{publishing: p}
+	s, err := b.publishing.await(ctx, p.to.FailFast)
+	if err == nil {
+		err = b.waitForAlarm(ctx, s, p.to.FailFast)
+	}
+	if err == nil {
+		f.lane = b.lanes.of(b, s, p.to.Exchange)
+		f.job, err = f.lane.submit(ctx, p)
+	}
+	f.err = err
+	return f
+}
+
+// settle waits for the outcome of a flight, and publishes the message again while that is unknown.
+func (b *Broker) settle(ctx context.Context, f flight, token *token) error {
+	written := false
+	for closed := 0; ; {
+		err := f.err
+		if err == nil {
+			written = true
+			err = f.lane.await(ctx, f.job, token)
+		}
+		if !errors.Is(err, errLaneEnded) {
+			return maybeTaken(err, written)
+		}
+		cause := f.lane.cause
+		lost := f.lane.s.explain(cause)
+		if soft := !errors.Is(lost, errLost); soft || isHardReply(lost) {
+			if !soft {
+				cause = lost
+			}
+			if verdict := f.blame(cause); verdict != nil {
+				return verdict
+			}
+			if closed++; closed == replyTries {
+				return fmt.Errorf("%w: %w", errTooManyFailures, cause)
+			}
+		}
+		if f.to.FailFast && written {
+			return fmt.Errorf("%w: %w: %w", broker.ErrUnavailable, broker.ErrUnconfirmed, lost)
+		}
+		if written {
+			b.counts.repeated.Add(1)
+		}
+		f = b.submit(ctx, f.publishing)
+	}
+}
+
+// maybeTaken marks the error of a message that could not be published again after it had been written once.
+func maybeTaken(err error, written bool) error {
+	if written && errors.Is(err, broker.ErrUnavailable) && !errors.Is(err, broker.ErrUnconfirmed) {
+		return fmt.Errorf("%w: %w", broker.ErrUnconfirmed, err)
+	}
+	return err
 }
 
 // blame returns the error that the message gets when it is the reason why the broker closed the channel; nil when another one is.
@@ -101,10 +161,13 @@ func (p *publishing) blame(cause error) error {
 }
 
 // waitForAlarm waits while the broker blocks publishers.
-func (b *Broker) waitForAlarm(ctx context.Context, s *session) error {
+func (b *Broker) waitForAlarm(ctx context.Context, s *session, failFast bool) error {
 	over, _ := s.alarm.active()
 	if over == nil {
 		return nil
+	}
+	if failFast {
+		return s.alarm.err()
 	}
 	select {
 	case <-over:
@@ -114,18 +177,26 @@ func (b *Broker) waitForAlarm(ctx context.Context, s *session) error {
 	case <-b.life.Done():
 		return broker.ErrClosed
 	case <-ctx.Done():
-		return outOfTime(ctx, s)
+		return unsent(ctx, s)
 	}
 }
 
-// outOfTime is the error of a publish whose context ended; s is the session it waited on, if any.
-func outOfTime(ctx context.Context, s *session) error {
+// unsent is the error of a message that was not written before ctx ended; s is the session it waited on, if any.
+func unsent(ctx context.Context, s *session) error {
 	if s != nil {
-		if over, reason := s.alarm.active(); over != nil {
-			return fmt.Errorf("%w: it blocks publishers because of an alarm (%s): %w", broker.ErrUnavailable, reason, ctx.Err())
+		if err := s.alarm.err(); err != nil {
+			return fmt.Errorf("%w: %w", err, ctx.Err())
 		}
 	}
-	return fmt.Errorf("%w: no confirm in time, the message may have been taken: %w", broker.ErrUnavailable, ctx.Err())
+	return fmt.Errorf("%w: it could not be written in time: %w", broker.ErrUnavailable, ctx.Err())
+}
+
+// unconfirmed is the error of a message that was written and whose confirm is not waited for any longer.
+func unconfirmed(s *session, why error) error {
+	if err := s.alarm.err(); err != nil {
+		return fmt.Errorf("%w: %w: %w", err, broker.ErrUnconfirmed, why)
+	}
+	return fmt.Errorf("%w: no confirm in time: %w: %w", broker.ErrUnavailable, broker.ErrUnconfirmed, why)
 }
 
 // token is one place in the confirm window.

@@ -1,6 +1,7 @@
 package amqp_test
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -224,4 +225,93 @@ func BenchmarkConsumeAndAck(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func TestBatchOutlivesLostConnections(t *testing.T) {
+	t.Parallel()
+	proxy := testserver.StartProxy(t, testserver.AMQP(t))
+	cfg := config(t, proxy.URL)
+	cfg.ConfirmWindow = 50
+	b := open(t, cfg)
+	queue := declared(t, b, broker.Queue{})
+	const messages = 3000
+	batch := make([]broker.Posting, messages)
+	for n := range batch {
+		batch[n] = broker.Posting{To: broker.Address{RoutingKey: queue}, Message: broker.Message{Body: fmt.Append(nil, n)}}
+	}
+	done := make(chan []error, 1)
+	go func() { done <- b.PublishBatch(timeout(t, patience), batch) }()
+	for range 3 {
+		sessions := b.Stats().Sessions
+		eventually(t, "the connection is used", func() bool { return b.Stats().Sessions >= sessions })
+		proxy.Cut()
+		eventually(t, "a new connection", func() bool { return b.Stats().Sessions > sessions })
+	}
+	if errs := <-done; errs != nil {
+		t.Fatalf("errors = %v", errs)
+	}
+	c := consume(t, open(t, config(t, testserver.AMQP(t))), 200, queue)
+	got := map[string]bool{}
+	for len(got) < messages { // some come twice
+		d := next(t, c)
+		got[string(d.Body)] = true
+		ack(t, d)
+	}
+}
+
+func TestFailFastDoesNotWaitForABrokerThatIsAway(t *testing.T) {
+	t.Parallel()
+	proxy := testserver.StartProxy(t, testserver.AMQP(t))
+	b := open(t, config(t, proxy.URL))
+	queue := declared(t, b, broker.Queue{})
+	fast, patient := broker.Address{RoutingKey: queue, FailFast: true}, broker.Address{RoutingKey: queue}
+	if err := b.Publish(t.Context(), fast, broker.Message{Body: []byte("up")}); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Refuse()
+	eventually(t, "the loss is noticed", func() bool { return b.Probe() != nil })
+	waits := make(chan error, 1)
+	go func() {
+		waits <- b.Publish(timeout(t, patience), patient, broker.Message{Body: []byte("patient")})
+	}()
+	for range 20 {
+		err := b.Publish(t.Context(), fast, broker.Message{Body: []byte("lost")}) // the context has no deadline
+		if !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrUnconfirmed) {
+			t.Fatalf("publish = %v, want ErrUnavailable and no doubt about the outcome", err)
+		}
+		if err := b.PublishDelayed(t.Context(), fast, broker.Message{}, time.Second); !errors.Is(err, broker.ErrUnavailable) {
+			t.Fatalf("delayed publish = %v, want ErrUnavailable", err)
+		}
+	}
+	proxy.Resume()
+	if err := <-waits; err != nil {
+		t.Errorf("publish that waited: %v", err)
+	}
+	if err := b.Publish(t.Context(), fast, broker.Message{Body: []byte("up again")}); err != nil {
+		t.Errorf("publish after the outage: %v", err)
+	}
+}
+
+func TestUnansweredMessageIsReportedAsUnconfirmed(t *testing.T) {
+	t.Parallel()
+	proxy := testserver.StartProxy(t, testserver.AMQP(t))
+	b := open(t, config(t, proxy.URL))
+	queue := declared(t, b, broker.Queue{})
+	publish(t, b, queue, "answered")
+	proxy.Stall()
+	err := b.Publish(timeout(t, 50*time.Millisecond), broker.Address{RoutingKey: queue}, broker.Message{})
+	if !errors.Is(err, broker.ErrUnconfirmed) || !errors.Is(err, broker.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("publish without an answer = %v, want ErrUnavailable, ErrUnconfirmed and the context's error", err)
+	}
+	fast := make(chan error, 1)
+	go func() {
+		fast <- b.Publish(t.Context(), broker.Address{RoutingKey: queue, FailFast: true}, broker.Message{})
+	}()
+	eventually(t, "the message is on its way", func() bool { return b.Probe() == nil })
+	proxy.Cut()
+	if err := <-fast; err != nil && !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("publish whose connection was lost = %v, want ErrUnavailable", err)
+	}
+	proxy.Resume()
+	publish(t, b, queue, "after")
 }

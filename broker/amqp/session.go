@@ -152,6 +152,7 @@ type alarm struct {
 	mu     sync.Mutex
 	reason string
 	over   chan struct{} // closed when the alarm ends; nil without an alarm
+	raised chan struct{} // closed when an alarm begins, replaced when it ends; nil while nobody asks
 }
 
 func (a *alarm) set(b amqp091.Blocking) {
@@ -160,10 +161,34 @@ func (a *alarm) set(b amqp091.Blocking) {
 	switch {
 	case b.Active && a.over == nil:
 		a.reason, a.over = b.Reason, make(chan struct{})
+		if a.raised != nil {
+			close(a.raised)
+		}
 	case !b.Active && a.over != nil:
 		close(a.over)
-		a.reason, a.over = "", nil
+		a.reason, a.over, a.raised = "", nil, nil
 	}
+}
+
+// begins returns a channel that is closed while an alarm holds, or as soon as one is raised.
+func (a *alarm) begins() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.raised == nil {
+		a.raised = make(chan struct{})
+		if a.over != nil {
+			close(a.raised)
+		}
+	}
+	return a.raised
+}
+
+// err is the error of a publisher who does not wait for the end of the alarm; nil without one.
+func (a *alarm) err() error {
+	if over, reason := a.active(); over != nil {
+		return fmt.Errorf("%w: it blocks publishers because of an alarm (%s)", broker.ErrUnavailable, reason)
+	}
+	return nil
 }
 
 // active returns nil without an alarm, else its reason and a channel that is closed when it ends.

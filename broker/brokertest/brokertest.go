@@ -31,7 +31,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("Any", func(t *testing.T) {
 		for _, claims := range [][]claim{
 			declareClaims(), publishClaims(), messageClaims(), consumeClaims(), prefetchClaims(), settleClaims(),
-			expiryClaims(), depthClaims(), closeClaims(), delayClaims(), concurrencyClaims(),
+			expiryClaims(), depthClaims(), closeClaims(), delayClaims(), concurrencyClaims(), batchClaims(),
 		} {
 			for _, c := range claims {
 				t.Run(c.name, func(t *testing.T) {

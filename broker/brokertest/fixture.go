@@ -24,6 +24,8 @@ type full interface {
 	broker.Deleter
 	broker.Measurer
 	broker.Delayer
+	broker.BatchPublisher
+	broker.Prober
 }
 
 // fixture is one test's view of the broker: the test itself, a connection of its own, and short verbs that fail the test.
@@ -45,7 +47,7 @@ func (f *fixture) open() full {
 	f.Helper()
 	b, ok := f.h.Open(f.T).(full)
 	if !ok {
-		f.Fatal("the broker lacks one of Purger, Deleter, Measurer, Delayer")
+		f.Fatal("the broker lacks one of Purger, Deleter, Measurer, Delayer, BatchPublisher, Prober")
 	}
 	f.Cleanup(func() {
 		ctx, cancel := f.cleanupContext()

@@ -23,6 +23,9 @@ var (
 	_ broker.Deleter  = (*Broker)(nil)
 	_ broker.Measurer = (*Broker)(nil)
 	_ broker.Delayer  = (*Broker)(nil)
+
+	_ broker.BatchPublisher = (*Broker)(nil)
+	_ broker.Prober         = (*Broker)(nil)
 )
 
 // do runs f with the server locked, unless the connection is closed or ctx has ended.
@@ -65,6 +68,21 @@ func (b *Broker) Declare(ctx context.Context, topology broker.Topology) error {
 // Publish implements broker.Broker.
 func (b *Broker) Publish(ctx context.Context, to broker.Address, msg broker.Message) error {
 	return b.PublishDelayed(ctx, to, msg, 0)
+}
+
+// PublishBatch implements broker.BatchPublisher.
+func (b *Broker) PublishBatch(ctx context.Context, batch []broker.Posting) []error {
+	return local.Each(batch, func(_ int, p broker.Posting) error { return b.Publish(ctx, p.To, p.Message) })
+}
+
+// Probe implements broker.Prober.
+func (b *Broker) Probe() error {
+	b.server.mu.Lock()
+	defer b.server.mu.Unlock()
+	if b.closed {
+		return fmt.Errorf("mem: %w", broker.ErrClosed)
+	}
+	return nil
 }
 
 // PublishDelayed implements broker.Delayer. The message is routed now and enters its queues later.

@@ -59,6 +59,9 @@ var (
 	_ broker.Deleter  = (*Broker)(nil)
 	_ broker.Measurer = (*Broker)(nil)
 	_ broker.Delayer  = (*Broker)(nil)
+
+	_ broker.BatchPublisher = (*Broker)(nil)
+	_ broker.Prober         = (*Broker)(nil)
 )
 
 // Open opens the broker in the file and makes its tables as needed.

@@ -37,6 +37,42 @@ func (b *Broker) Publish(ctx context.Context, to broker.Address, msg broker.Mess
 	return b.PublishDelayed(ctx, to, msg, 0)
 }
 
+// PublishBatch implements broker.BatchPublisher. Those that are taken are committed together.
+func (b *Broker) PublishBatch(ctx context.Context, batch []broker.Posting) []error {
+	var errs []error
+	err := b.write(ctx, "publish", func(tx *sqlitedb.Tx) (fatal error) {
+		errs = local.Each(batch, func(_ int, p broker.Posting) error {
+			if fatal != nil {
+				return fatal
+			}
+			err := local.Check(p.To, p.Message)
+			if err == nil {
+				err = newParcel(p.To, p.Message).send(tx)
+				if !errors.Is(err, broker.ErrUnroutable) {
+					fatal = err // nothing of the batch is committed
+				}
+			}
+			if err != nil {
+				return fmt.Errorf("sqlite: publish: %w", err)
+			}
+			return nil
+		})
+		return fatal
+	})
+	if err == nil {
+		return errs
+	}
+	return local.Each(batch, func(int, broker.Posting) error { return err })
+}
+
+// Probe implements broker.Prober.
+func (b *Broker) Probe() error {
+	if b.isClosed() {
+		return fmt.Errorf("sqlite: %w", broker.ErrClosed)
+	}
+	return nil
+}
+
 // PublishDelayed implements broker.Delayer. The message is routed now and parked in its queues.
 func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg broker.Message, delay time.Duration) error {
 	if err := local.Check(to, msg); err != nil {
