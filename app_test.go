@@ -235,3 +235,42 @@ func TestAfterCloseNothingIsSent(t *testing.T) {
 		t.Errorf("err = %v, want ErrClosed", err)
 	}
 }
+
+func TestBatchesTellWhichCallsWereNotSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tasks := add()
+		app := newApp(t, taskq.Config{}, tasks)
+		work(t, app)
+		results, err := app.SendBatch(t.Context(), []task.Signature{
+			tasks.S(pair{1, 2}),
+			{},
+			tasks.S(pair{3, 4}, task.Countdown(time.Minute)),
+			tasks.S(pair{5, 6}, task.Queue("elsewhere")),
+			tasks.S(pair{7, 8}, task.FailFast()),
+		})
+		failed, ok := errors.AsType[*task.BatchError](err)
+		if !ok || len(failed.Errors) != 5 || failed.Errors[1] == nil || len(failed.Unwrap()) != 1 {
+			t.Fatalf("error = %v, want one for the second call alone", err)
+		}
+		if !strings.Contains(err.Error(), "1 of 5 tasks were not sent") || results[1] != nil {
+			t.Errorf("error = %q, result of the call that was not sent: %v", err, results[1])
+		}
+		for i, want := range map[int]int{0: 3, 2: 7, 4: 15} {
+			var got int
+			meta, err := results[i].Wait(t.Context())
+			if err == nil {
+				err = meta.Value(&got)
+			}
+			if err != nil || got != want {
+				t.Errorf("result %d = %d, %v, want %d", i, got, err, want)
+			}
+		}
+		if state, err := results[3].State(t.Context()); err != nil || state != task.Pending {
+			t.Errorf("state of a call to a queue without a worker = %s, %v", state, err)
+		}
+		if _, err := app.SendBatch(t.Context(), nil); err != nil {
+			t.Errorf("an empty batch: %v", err)
+		}
+	})
+}

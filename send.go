@@ -15,37 +15,62 @@ import (
 )
 
 // Send implements task.Sender: it returns once the broker has taken responsibility for the call. A task sent from within a task
-// becomes its child. On an error other than broker.ErrUnroutable and broker.ErrInvalid the call may have been taken all the same; to
-// send it again with the same id is safe where the task is idempotent.
+// becomes its child. While the broker is away Send waits until ctx ends, unless the call says FailFast. An error that wraps
+// broker.ErrUnconfirmed leaves open whether the call was taken; to send it again with the same id is safe where the task is
+// idempotent.
 func (a *App) Send(ctx context.Context, s task.Signature) (*task.Result[any], error) {
-	if s.Task == "" {
-		return nil, errors.New("taskq: send: the task has no name")
-	}
-	if err := s.Validate(); err != nil {
-		return nil, fmt.Errorf("taskq: send %s: %w", s.Task, err)
-	}
 	conn, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := a.outgoing(ctx, s)
-	var results task.Results
+	c, err := a.prepare(ctx, conn, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.publish(ctx, conn.broker, c.Outgoing, c.msg); err != nil {
+		return nil, c.failed(err)
+	}
+	return c.result(), nil
+}
+
+// call is one call on its way out.
+type call struct {
+	wire.Outgoing
+	msg     broker.Message
+	results task.Results // nil: nobody keeps the outcome
+}
+
+func (c *call) result() *task.Result[any] { return task.NewResult[any](c.ID, c.results) }
+
+func (c *call) failed(err error) error { return fmt.Errorf("taskq: send %s: %w", c.Task, err) }
+
+// prepare makes the message of a call, and makes ready for its outcome.
+func (a *App) prepare(ctx context.Context, conn *connection, s task.Signature) (*call, error) {
+	if s.Task == "" {
+		return nil, errors.New("taskq: send: the task has no name")
+	}
+	c := &call{Outgoing: a.outgoing(ctx, s)}
+	if err := s.Validate(); err != nil {
+		return nil, c.failed(err)
+	}
+	if prober, ok := conn.broker.(broker.Prober); ok && s.FailFast {
+		if err := prober.Probe(); err != nil {
+			return nil, c.failed(err)
+		}
+	}
+	var err error
 	if conn.results != nil && !s.IgnoreResult {
-		results = conn.results
+		c.results = conn.results
 		if replier, ok := conn.results.(result.Replier); ok {
-			if out.ReplyTo, err = replier.Expect(ctx, out.ID); err != nil {
-				return nil, fmt.Errorf("taskq: send %s: %w", s.Task, err)
+			if c.ReplyTo, err = replier.Expect(ctx, c.ID); err != nil {
+				return nil, c.failed(err)
 			}
 		}
 	}
-	msg, err := wire.Encode(out)
-	if err != nil {
-		return nil, fmt.Errorf("taskq: send %s: %w", s.Task, err)
+	if c.msg, err = wire.Encode(c.Outgoing); err != nil {
+		return nil, c.failed(err)
 	}
-	if err := a.publish(ctx, conn.broker, out, msg); err != nil {
-		return nil, fmt.Errorf("taskq: send %s: %w", s.Task, err)
-	}
-	return task.NewResult[any](out.ID, results), nil
+	return c, nil
 }
 
 // outgoing fills in what the caller left open.
@@ -80,7 +105,7 @@ func (a *App) publish(ctx context.Context, b broker.Broker, out wire.Outgoing, m
 		if err != nil {
 			return err
 		}
-		err = deliver(ctx, b, broker.Address{RoutingKey: out.Queue}, msg, out.ETA.Sub(out.Now))
+		err = deliver(ctx, b, address(out), msg, out.ETA.Sub(out.Now))
 		if err == nil || fresh || !errors.Is(err, broker.ErrUnroutable) {
 			return err
 		}
@@ -88,6 +113,10 @@ func (a *App) publish(ctx context.Context, b broker.Broker, out wire.Outgoing, m
 		delete(a.declared, out.Queue)
 		a.mu.Unlock()
 	}
+}
+
+func address(out wire.Outgoing) broker.Address {
+	return broker.Address{RoutingKey: out.Queue, FailFast: out.FailFast}
 }
 
 func deliver(ctx context.Context, b broker.Broker, to broker.Address, msg broker.Message, delay time.Duration) error {

@@ -3,6 +3,7 @@ package task
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -114,4 +115,23 @@ func (e *ArgumentError) Error() string { return e.Text }
 // PythonException implements Raiser.
 func (e *ArgumentError) PythonException() Exception {
 	return Exception{Type: "TypeError", Module: "builtins", Message: []any{e.Text}}
+}
+
+// BatchError is returned for a batch of calls of which some were not sent.
+type BatchError struct {
+	Errors []error // one for each call of the batch; nil for those that were sent
+}
+
+// Error counts the calls that were not sent and says why the first one was not.
+func (e *BatchError) Error() string {
+	failed := e.Unwrap()
+	if len(failed) == 0 {
+		return "every task was sent"
+	}
+	return fmt.Sprintf("%d of %d tasks were not sent, the first one because: %s", len(failed), len(e.Errors), failed[0])
+}
+
+// Unwrap returns the errors that are not nil.
+func (e *BatchError) Unwrap() []error {
+	return slices.DeleteFunc(slices.Clone(e.Errors), func(err error) bool { return err == nil })
 }

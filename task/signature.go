@@ -31,6 +31,7 @@ type CallOptions struct {
 	Shadow                   string
 	Headers                  map[string]any // custom headers; the values must be of the types of broker.Table
 	Transient                bool           // may be lost when the broker restarts
+	FailFast                 bool           // an error at once while the broker is away, instead of waiting for it
 }
 
 // An Option sets how a task behaves; New, Remote and Raw take it.
@@ -76,6 +77,10 @@ func Shadow(name string) CallOption { return func(c *CallOptions) { c.Shadow = n
 
 // Transient lets the message be lost when the broker restarts.
 func Transient() CallOption { return func(c *CallOptions) { c.Transient = true } }
+
+// FailFast makes Send return broker.ErrUnavailable at once while the broker is away or takes no messages. Without it Send waits until
+// its context ends.
+func FailFast() CallOption { return func(c *CallOptions) { c.FailFast = true } }
 
 // Header adds a custom header, readable in Request.Headers and kept on retries.
 func Header(key string, value any) CallOption {
