@@ -59,6 +59,9 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.TLS != nil && cfg.TLS.InsecureSkipVerify && cfg.TLS.VerifyConnection == nil {
+		cfg.Logger.Warn("Config.TLS leaves the broker's certificate unverified")
+	}
 	b := &Broker{
 		cfg:       cfg,
 		endpoints: endpoints,

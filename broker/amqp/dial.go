@@ -63,7 +63,11 @@ func (b *Broker) dial(ctx context.Context, ep *endpoint) (*session, error) {
 func (b *Broker) handshake(ctx context.Context, ep *endpoint, raw net.Conn) (*session, error) {
 	var stream net.Conn = &deadlineConn{Conn: raw, timeout: b.cfg.WriteTimeout}
 	if ep.tls != nil {
-		client := tls.Client(stream, ep.tls)
+		conf, err := ep.tls()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errTLSFiles, err)
+		}
+		client := tls.Client(stream, conf)
 		if err := client.HandshakeContext(ctx); err != nil {
 			return nil, err
 		}

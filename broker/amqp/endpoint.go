@@ -2,12 +2,10 @@ package amqp
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +26,7 @@ type endpoint struct {
 	mechanisms []string
 	heartbeat  time.Duration // 0: the configuration's
 	timeout    time.Duration // 0: the configuration's
-	tls        *tls.Config   // nil: plain TCP
+	tls        secure        // nil: plain TCP
 }
 
 // String is the URL without its password and parameters; it is all of it that may be printed.
@@ -85,8 +83,14 @@ func parseEndpoint(raw string, conf *tls.Config) (*endpoint, error) {
 		return nil, refuse(err.Error())
 	}
 	if u.Scheme == "amqps" {
-		if e.tls, err = clientTLS(conf, e.host, u.Query()); err != nil {
+		if e.tls, err = secureBy(conf, e.host, u.Query()); err != nil {
 			return nil, refuse(err.Error())
+		}
+		return e, nil
+	}
+	for _, name := range tlsParameters() {
+		if u.Query().Has(name) { // without TLS the password would travel in the clear, against what the URL means
+			return nil, refuse("parameter " + name + " is for amqps://")
 		}
 	}
 	return e, nil
@@ -157,39 +161,6 @@ func (e *endpoint) sasl() []amqp091.Authentication {
 		}
 	}
 	return out
-}
-
-// clientTLS is the caller's configuration, or one made of the URL's parameters (RabbitMQ's names), for host.
-func clientTLS(conf *tls.Config, host string, q url.Values) (*tls.Config, error) {
-	if conf != nil {
-		conf = conf.Clone()
-	} else {
-		conf = &tls.Config{ServerName: q.Get("server_name_indication")}
-		if file := q.Get("cacertfile"); file != "" {
-			pem, err := os.ReadFile(file)
-			if err != nil {
-				return nil, fmt.Errorf("read cacertfile: %w", err)
-			}
-			conf.RootCAs = x509.NewCertPool()
-			if !conf.RootCAs.AppendCertsFromPEM(pem) {
-				return nil, fmt.Errorf("cacertfile %s holds no certificate in PEM", file)
-			}
-		}
-		if cert, key := q.Get("certfile"), q.Get("keyfile"); cert != "" || key != "" {
-			conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-				pair, err := tls.LoadX509KeyPair(cert, key) // read at each connect, so that a renewed one is picked up
-				return &pair, err
-			}
-			if _, err := conf.GetClientCertificate(nil); err != nil {
-				return nil, fmt.Errorf("certfile and keyfile: %w", err)
-			}
-		}
-	}
-	if conf.ServerName == "" {
-		conf.ServerName = host
-	}
-	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
-	return conf, nil
 }
 
 // maskURL hides what may be a password in a URL that may be malformed.

@@ -2,8 +2,6 @@ package amqp
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +26,8 @@ const (
 
 var (
 	errLost            = errors.New("the connection was lost")
+	errTLSFiles        = errors.New("the certificate files of the broker URL cannot be used")
+	errSpeaksTLS       = errors.New("the port answered in TLS")
 	errCallTimeout     = errors.New("the broker did not answer in time")
 	errConsumerEnded   = errors.New("the broker ended the consumer: its queue was deleted or moved")
 	errNoWait          = errors.New("it was not to be waited for")
@@ -39,13 +39,24 @@ func connectError(ep *endpoint, err error) error {
 	if reply, ok := errors.AsType[*amqp091.Error](err); ok {
 		return handshakeError(ep, reply)
 	}
+	if errors.Is(err, errTLSFiles) {
+		return fmt.Errorf("amqp: %w: %w", broker.ErrUnavailable, err)
+	}
+	if errors.Is(err, errSpeaksTLS) {
+		return fmt.Errorf("amqp: %w: %s speaks TLS; start the broker URL with amqps:// or use its port without TLS (%s)",
+			broker.ErrUnavailable, ep.addr, ep)
+	}
 	if why := tlsTrouble(err); why != "" {
 		return fmt.Errorf("amqp: %w: TLS with %s failed: %s: %w", broker.ErrUnavailable, ep.addr, why, err)
 	}
 	if isTimeout(err) {
 		return fmt.Errorf("amqp: %w: no answer from %s in time; check host, port and firewall of %s: %w", broker.ErrUnavailable, ep.addr, ep, err)
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+	if ended(err) && ep.tls != nil { // the alert that says why may have been lost with the connection
+		return fmt.Errorf("amqp: %w: %s ended the handshake: %w; it may want a client certificate that it trusts (certfile=, keyfile=) (%s)",
+			broker.ErrUnavailable, ep.addr, bareNetError(err), ep)
+	}
+	if ended(err) {
 		return fmt.Errorf("amqp: %w: %s ended the handshake: %w; is it an AMQP port, and should the broker URL start with amqps:// instead? (%s)",
 			broker.ErrUnavailable, ep.addr, bareNetError(err), ep)
 	}
@@ -53,10 +64,21 @@ func connectError(ep *endpoint, err error) error {
 		broker.ErrUnavailable, ep.addr, bareNetError(err), ep)
 }
 
+// ended reports whether the other side closed the connection without a word.
+func ended(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 // handshakeError is connectError for what the broker, or the client library in its name, replied.
 func handshakeError(ep *endpoint, reply *amqp091.Error) error {
 	text := strings.ToLower(reply.Reason)
 	switch {
+	case errors.Is(reply, amqp091.ErrSASL):
+		return fmt.Errorf("amqp: %w: %s offers none of the login mechanisms asked for (%s): change auth_mechanism in the broker URL, or enable it there",
+			broker.ErrAccess, ep.addr, strings.Join(ep.mechanisms, ", "))
+	case reply.Code == codeAccessRefused && strings.Contains(text, "external"):
+		return fmt.Errorf("amqp: %w: ACCESS_REFUSED for the client certificate at %s: give one with certfile= and keyfile=, and create a user of its name there (ssl_cert_login_from)",
+			broker.ErrAccess, ep.addr)
 	case reply.Code == codeAccessRefused && !strings.Contains(text, "vhost"):
 		return fmt.Errorf("amqp: %w: ACCESS_REFUSED for user '%s' at %s: correct user and password in the broker URL %s",
 			broker.ErrAccess, ep.user, ep.addr, ep)
@@ -67,29 +89,6 @@ func handshakeError(ep *endpoint, reply *amqp091.Error) error {
 			broker.ErrAccess, ep.vhost, ep.addr, ep.user, reply.Reason, ep)
 	}
 	return fmt.Errorf("amqp: %w: %s refused the connection: %s", broker.ErrUnavailable, ep.addr, reply.Reason)
-}
-
-func tlsTrouble(err error) string {
-	var (
-		record    tls.RecordHeaderError
-		authority x509.UnknownAuthorityError
-		host      x509.HostnameError
-		cert      x509.CertificateInvalidError
-		alert     tls.AlertError
-	)
-	switch {
-	case errors.As(err, &record):
-		return "the port does not speak TLS; use its TLS port or amqp:// instead of amqps://"
-	case errors.As(err, &authority):
-		return "its certificate is signed by an unknown authority; give that with cacertfile="
-	case errors.As(err, &host):
-		return "its certificate is for another name; correct the host or give server_name_indication="
-	case errors.As(err, &cert):
-		return "its certificate is not valid"
-	case errors.As(err, &alert):
-		return "it refused our side; it may want a client certificate (certfile=, keyfile=)"
-	}
-	return ""
 }
 
 // bareNetError drops the address from a network error: the sentence around it has it.

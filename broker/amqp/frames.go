@@ -14,6 +14,7 @@ const (
 	typeHeader     = 2
 	typeBody       = 3
 	typeHeartbeat  = 8
+	tlsAlert       = 21
 	maxHeaderFrame = 1 << 20 // above any negotiated frame size: such a frame is left to the client library to refuse
 )
 
@@ -115,6 +116,10 @@ func (c *frameConn) take(p []byte) int {
 func (c *frameConn) next(rest []byte) bool {
 	switch rest[0] {
 	case typeMethod, typeHeader, typeBody, typeHeartbeat:
+	case tlsAlert:
+		c.report(errSpeaksTLS) // it is no AMQP frame, and what TLS answers to AMQP's greeting
+		c.raw = true
+		return true
 	default:
 		c.raw = true
 		return true

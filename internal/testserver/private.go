@@ -1,6 +1,8 @@
 package testserver
 
 import (
+	"fmt"
+	"net/url"
 	"testing"
 
 	"github.com/seed-399731e2/taskq/internal/testserver/instance"
@@ -17,7 +19,23 @@ type RabbitMQ struct {
 // StartRabbitMQ starts a RabbitMQ for this test alone, which ends with the test. It takes four to ten seconds.
 func StartRabbitMQ(t testing.TB) *RabbitMQ {
 	t.Helper()
-	server, err := instance.StartRabbitMQ(startContext(t), instance.RabbitMQConfig{})
+	return startRabbitMQ(t, instance.RabbitMQConfig{})
+}
+
+// StartRabbitMQWithCertificates is StartRabbitMQ with the mechanism EXTERNAL: clients that ListenTLS asks for a certificate may log in
+// with it, as the user of its common name.
+func StartRabbitMQWithCertificates(t testing.TB) *RabbitMQ {
+	t.Helper()
+	r := startRabbitMQ(t, instance.RabbitMQConfig{Certificates: true})
+	r.Eval(`application:set_env(rabbit, ssl_cert_login_from, common_name)`)
+	r.Eval(`application:set_env(rabbit, ssl_options, [{verify, verify_peer}])`) // certificates count only if it says so
+	r.Eval(`application:set_env(rabbit, auth_mechanisms, ['PLAIN', 'AMQPLAIN', 'EXTERNAL'])`)
+	return r
+}
+
+func startRabbitMQ(t testing.TB, cfg instance.RabbitMQConfig) *RabbitMQ {
+	t.Helper()
+	server, err := instance.StartRabbitMQ(startContext(t), cfg)
 	started(t, "RabbitMQ", err)
 	t.Cleanup(func() {
 		if err := server.Close(); err != nil {
@@ -54,6 +72,32 @@ func (r *RabbitMQ) Restart() {
 func (r *RabbitMQ) CloseConnections() {
 	r.t.Helper()
 	r.Eval(`[rabbit_networking:close_connection(Pid, "closed by the test") || Pid <- rabbit_networking:connections()], ok`)
+}
+
+// TLS says how a server listens for TLS.
+type TLS struct {
+	Server  Certificate
+	Clients *Authority // whose certificates clients must show; nil: they need none
+}
+
+// ListenTLS has the server listen at a port of its own, until it is killed, and returns the amqps:// URL.
+func (r *RabbitMQ) ListenTLS(conf TLS) string {
+	r.t.Helper()
+	ports, err := instance.FreePorts(r.t.Context(), 1)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	options := fmt.Sprintf("{certfile, %q}, {keyfile, %q}", conf.Server.File, conf.Server.Key)
+	if conf.Clients != nil {
+		options += fmt.Sprintf(", {cacertfile, %q}, {verify, verify_peer}, {fail_if_no_peer_cert, true}", conf.Clients.File)
+	}
+	r.Eval(fmt.Sprintf(`rabbit_networking:ensure_ssl(), ok = rabbit_networking:start_ssl_listener({"127.0.0.1", %d}, [%s], 1)`, ports[0], options))
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		r.t.Fatal("the server's address is not a URL") // the error would quote the password
+	}
+	u.Scheme, u.Host = "amqps", instance.Address(ports[0])
+	return u.String()
 }
 
 // Eval runs an Erlang expression on the server and returns its value as text, for what AMQP cannot do:

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,7 +22,8 @@ const rabbitUser = "taskq"
 
 // RabbitMQConfig says what a private RabbitMQ has; the zero value is a plain server.
 type RabbitMQConfig struct {
-	Management bool // with the management plugin, so that API works; adds about a second to the start
+	Management   bool // with the management plugin, so that API works; adds about a second to the start
+	Certificates bool // with the plugin that lets clients log in with a certificate (EXTERNAL)
 }
 
 // RabbitMQ is a private server of one node.
@@ -79,10 +81,7 @@ func (r *RabbitMQ) prepare(ctx context.Context) error {
 	if r.dir, err = makeDir("rabbitmq"); err != nil {
 		return err
 	}
-	plugins := "[]."
-	if r.cfg.Management {
-		plugins = "[rabbitmq_management]."
-	}
+	plugins := "[" + strings.Join(r.plugins(), ",") + "]."
 	files := map[string]string{"enabled_plugins": plugins, "advanced.config": r.config()}
 	for name, text := range files {
 		if err := os.WriteFile(r.path(name), []byte(text), 0o600); err != nil {
@@ -94,6 +93,18 @@ func (r *RabbitMQ) prepare(ctx context.Context) error {
 		_ = os.RemoveAll(r.dir)
 	}
 	return err
+}
+
+// plugins are those that are switched on.
+func (r *RabbitMQ) plugins() []string {
+	var names []string
+	if r.cfg.Management {
+		names = append(names, "rabbitmq_management")
+	}
+	if r.cfg.Certificates {
+		names = append(names, "rabbitmq_auth_mechanism_ssl")
+	}
+	return names
 }
 
 // config is written as Erlang terms: the other format is translated at each start, which takes a second.

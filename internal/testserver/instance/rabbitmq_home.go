@@ -18,12 +18,8 @@ func (r *RabbitMQ) layOutHome() (program string, err error) {
 	}
 	scripts := filepath.Dir(script)
 	parts := findParts(filepath.Join(filepath.Dir(scripts), "plugins"))
-	roots := []string{"rabbit"}
-	if r.cfg.Management {
-		roots = append(roots, "rabbitmq_management")
-	}
 	needed := map[string]string{}
-	for _, root := range roots {
+	for _, root := range append(r.plugins(), "rabbit") {
 		if parts[root] == "" {
 			return r.program, nil
 		}
