@@ -53,3 +53,9 @@ func ids(name string) (uid, gid int, err error) {
 	}
 	return uid, gid, nil
 }
+
+// Pause stops a process where it is (SIGSTOP).
+func Pause(p *os.Process) error { return p.Signal(syscall.SIGSTOP) }
+
+// Continue ends Pause (SIGCONT).
+func Continue(p *os.Process) error { return p.Signal(syscall.SIGCONT) }

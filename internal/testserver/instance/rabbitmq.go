@@ -26,15 +26,17 @@ type RabbitMQConfig struct {
 	Certificates bool // with the plugin that lets clients log in with a certificate (EXTERNAL)
 }
 
-// RabbitMQ is a private server of one node.
+// RabbitMQ is a private server of one node, or one node of a Cluster.
 type RabbitMQ struct {
 	cfg            RabbitMQConfig
 	program, epmd  string
 	dir, password  string
+	home           string // where the Erlang cookie is
 	port, distPort int
 	apiPort        int
 	epmdPort       int
 	mapper         *Process // Erlang's port mapper, our own, so that none is left behind
+	mapped         bool     // the mapper is another node's
 
 	mu    sync.Mutex
 	node  *Process // nil while it does not run
@@ -81,6 +83,7 @@ func (r *RabbitMQ) prepare(ctx context.Context) error {
 	if r.dir, err = makeDir("rabbitmq"); err != nil {
 		return err
 	}
+	r.home = r.dir
 	plugins := "[" + strings.Join(r.plugins(), ",") + "]."
 	files := map[string]string{"enabled_plugins": plugins, "advanced.config": r.config()}
 	for name, text := range files {
@@ -125,9 +128,9 @@ func (r *RabbitMQ) config() string {
 func (r *RabbitMQ) path(name string) string { return filepath.Join(r.dir, name) }
 
 func (r *RabbitMQ) environment() []string {
-	return environment(r.dir,
+	return environment(r.home,
 		"ERL_EPMD_PORT="+strconv.Itoa(r.epmdPort),
-		"RABBITMQ_NODENAME=taskq"+strconv.Itoa(r.port)+"@localhost",
+		"RABBITMQ_NODENAME="+r.Node(),
 		"RABBITMQ_DIST_PORT="+strconv.Itoa(r.distPort),
 		"RABBITMQ_MNESIA_BASE="+r.path("data"),
 		"RABBITMQ_LOG_BASE="+r.dir,
@@ -167,7 +170,7 @@ func (r *RabbitMQ) Start(ctx context.Context) error {
 
 // The caller holds mu.
 func (r *RabbitMQ) startMapper() error {
-	if r.mapper != nil {
+	if r.mapper != nil || r.mapped {
 		return nil
 	}
 	mapper, err := Run(Command{
@@ -223,6 +226,9 @@ func (r *RabbitMQ) apiAnswers(ctx context.Context) error {
 	return nil
 }
 
+// Node is the name of the Erlang node.
+func (r *RabbitMQ) Node() string { return "taskq" + strconv.Itoa(r.port) + "@localhost" }
+
 // URL is the server's AMQP address, with its default vhost "/".
 func (r *RabbitMQ) URL() string {
 	u := url.URL{Scheme: "amqp", User: url.UserPassword(rabbitUser, r.password), Host: Address(r.port), Path: "/"}
@@ -248,6 +254,33 @@ func (r *RabbitMQ) Kill() error {
 	node := r.node
 	r.node = nil
 	return node.Kill()
+}
+
+// Stop ends the node in good order, as rabbitmqctl stop does: clients are told (320 CONNECTION_FORCED).
+func (r *RabbitMQ) Stop(ctx context.Context) error {
+	if _, err := r.Eval(ctx, "spawn(fun rabbit:stop_and_halt/0), ok"); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	node := r.node
+	r.node = nil
+	return node.wait()
+}
+
+// Pause stops the node's process where it is; its connections stay open and silent until Continue.
+func (r *RabbitMQ) Pause() error { return r.interrupt(Pause) }
+
+// Continue ends Pause.
+func (r *RabbitMQ) Continue() error { return r.interrupt(Continue) }
+
+func (r *RabbitMQ) interrupt(signal func(*os.Process) error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.node == nil {
+		return errors.New("instance: the node does not run")
+	}
+	return signal(r.node.cmd.Process)
 }
 
 // Close ends the server and removes its files.
