@@ -41,6 +41,9 @@ type Config struct {
 	// BackoffMin and BackoffMax bound the wait between attempts to connect; it doubles with each and is jittered over its whole
 	// length. Default 200 ms and 30 s.
 	BackoffMin, BackoffMax time.Duration
+	// AccessPause is the least wait after the broker refused the credentials or the vhost: brokers lock users out who try too often.
+	// Default 30 s.
+	AccessPause time.Duration
 	// TLS is used for amqps:// URLs instead of the URL's certificate parameters; it is cloned. TLS 1.2 at least.
 	TLS *tls.Config
 	// Logger gets connects, losses and retries. Default: discards.
@@ -72,6 +75,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"CloseTimeout", &c.CloseTimeout, 5 * time.Second},
 		{"BackoffMin", &c.BackoffMin, 200 * time.Millisecond},
 		{"BackoffMax", &c.BackoffMax, 30 * time.Second},
+		{"AccessPause", &c.AccessPause, 30 * time.Second},
 	}
 	for _, d := range durations {
 		if *d.value < 0 {

@@ -29,7 +29,7 @@ func (b *Broker) connect(ctx context.Context) (*session, error) {
 	if len(failed) == 1 {
 		return nil, failed[0]
 	}
-	return nil, fmt.Errorf("amqp: none of the %d brokers took the connection: %w", len(failed), errors.Join(failed...))
+	return nil, fmt.Errorf("amqp: none of the %d brokers took the connection: %w", len(failed), several(failed))
 }
 
 // dial makes one session: TCP, TLS, then the AMQP handshake, all within the dial timeout.

@@ -91,6 +91,21 @@ func handshakeError(ep *endpoint, reply *amqp091.Error) error {
 	return fmt.Errorf("amqp: %w: %s refused the connection: %s", broker.ErrUnavailable, ep.addr, reply.Reason)
 }
 
+// several are the errors of several brokers, on one line.
+type several []error
+
+// Error implements error.
+func (s several) Error() string {
+	texts := make([]string, len(s))
+	for i, err := range s {
+		texts[i] = strings.TrimPrefix(err.Error(), "amqp: ")
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap lets errors.Is and errors.As look at each.
+func (s several) Unwrap() []error { return s }
+
 // bareNetError drops the address from a network error: the sentence around it has it.
 func bareNetError(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {

@@ -18,8 +18,6 @@ const (
 )
 
 const (
-	// accessPause is the least wait after refused credentials: brokers lock users out who try too often.
-	accessPause = 30 * time.Second
 	// settledAfter is how long something must hold until its next failure counts as the first one.
 	settledAfter = 10 * time.Second
 	// goodbye is how long the closing handshake of a connection may take.
@@ -147,13 +145,14 @@ func (l *link) supervise() {
 			return
 		}
 		pause := l.b.backoff(failures)
-		if errors.Is(err, broker.ErrAccess) {
-			pause = max(pause, accessPause)
-		}
 		failures++
-		if s != nil {
+		switch {
+		case s != nil:
 			log.Warn("Connection to broker lost", "broker", s.endpoint.String(), "session", s.id, "error", err, "retry_in", pause)
-		} else {
+		case errors.Is(err, broker.ErrAccess): // it does not heal by itself
+			pause = max(pause, l.b.cfg.AccessPause)
+			log.Error("Cannot connect to broker", "error", err, "retry_in", pause)
+		default:
 			log.Warn("Cannot connect to broker", "error", err, "retry_in", pause)
 		}
 		if !wait(ctx, pause) {

@@ -123,6 +123,9 @@ func (s *session) explain(err error) error {
 		return err
 	}
 	if s.alive() {
+		if errors.Is(err, amqp091.ErrChannelMax) {
+			return fmt.Errorf("%w: the connection has %d channels open, the broker's channel_max", broker.ErrUnavailable, s.conn.Config.ChannelMax)
+		}
 		if !s.conn.IsClosed() {
 			return err
 		}

@@ -83,7 +83,7 @@ func (sub *subscription) consume(ctx context.Context, apart *sync.WaitGroup) *st
 	var left error // why the last stream was left
 	for begun := false; ctx.Err() == nil; {
 		st, err := sub.open(ctx, left)
-		if !begun && !errors.Is(err, errLost) {
+		if !begun && !errors.Is(err, errLost) && !errors.Is(err, errAway) {
 			sub.first <- err
 			if err != nil {
 				return nil
@@ -108,6 +108,11 @@ func (sub *subscription) consume(ctx context.Context, apart *sync.WaitGroup) *st
 		}
 		if time.Since(since) >= settledAfter {
 			failures = 0
+		}
+		if errors.Is(err, errAway) {
+			_ = sub.c.b.awaitQueue(ctx, err, failures)
+			failures++
+			continue
 		}
 		pause := sub.c.b.backoff(failures)
 		failures++

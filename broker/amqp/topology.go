@@ -47,10 +47,11 @@ func (b *Broker) requests() *link {
 	return b.publishing
 }
 
-// request lets do work on a channel of its own, on the next session again when the session was lost meanwhile.
+// request lets do work on a channel of its own, on the next session again when the session was lost meanwhile, and again later when
+// a queue is away, until ctx ends.
 func (b *Broker) request(ctx context.Context, on *link, do func(*amqp091.Channel) error) error {
-	var err error
-	for range sessionTries {
+	var err, away error
+	for lost, failures := 0, 0; lost < sessionTries; {
 		if b.isClosing() {
 			return fmt.Errorf("amqp: %w", broker.ErrClosed)
 		}
@@ -58,7 +59,18 @@ func (b *Broker) request(ctx context.Context, on *link, do func(*amqp091.Channel
 		if s, err = on.session(ctx); err != nil {
 			return fmt.Errorf("amqp: %w", err)
 		}
-		if err = s.withChannel(ctx, do); !errors.Is(err, errLost) {
+		switch err = s.withChannel(ctx, do); {
+		case errors.Is(err, errLost):
+			lost++
+		case errors.Is(err, errAway):
+			if end := b.awaitQueue(ctx, err, failures); end != nil {
+				return end
+			}
+			away = err
+			failures++
+		case away != nil && ctx.Err() != nil:
+			return fmt.Errorf("%w: %w", away, ctx.Err())
+		default:
 			return err
 		}
 	}
@@ -137,6 +149,8 @@ func declareError(object, name, vhost string, err error) error {
 func missingOrRefused(err error) error {
 	text := replyText(err)
 	switch {
+	case isAway(err):
+		return fmt.Errorf("%w: %w: %s", broker.ErrUnavailable, errAway, text)
 	case isReply(err, codeNotFound) && strings.Contains(text, "exchange"):
 		return fmt.Errorf("%w: %s", broker.ErrUnroutable, text)
 	case isReply(err, codeNotFound):
