@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"maps"
 	"strings"
 )
@@ -14,6 +13,34 @@ type Topology struct {
 	// Passive only checks that the exchanges and queues exist, whatever their properties, and creates nothing.
 	Passive bool
 }
+
+// DeclareMode says how much of a topology a program may make.
+type DeclareMode string
+
+// The modes. The zero value is DeclareAuto.
+const (
+	DeclareAuto    DeclareMode = "auto"    // create what is missing; what exists must have the same properties
+	DeclarePassive DeclareMode = "passive" // create nothing: the queues must exist and are used as they are
+	DeclareNever   DeclareMode = "never"   // ask for nothing: what is missing shows when it is used
+)
+
+// Creates reports whether the mode lets queues and exchanges be created.
+func (m DeclareMode) Creates() bool { return m == "" || m == DeclareAuto }
+
+// In returns what is left of the topology in the mode. Only queues are looked for in the passive one: messages are published to
+// queues, through the default exchange, so that nothing else need exist.
+func (t Topology) In(mode DeclareMode) Topology {
+	switch mode {
+	case DeclareNever:
+		return Topology{}
+	case DeclarePassive:
+		return Topology{Queues: t.Queues, Passive: true}
+	}
+	return t
+}
+
+// IsEmpty reports whether there is nothing to declare.
+func (t Topology) IsEmpty() bool { return len(t.Exchanges)+len(t.Queues)+len(t.Bindings) == 0 }
 
 // ExchangeKind is AMQP's exchange type.
 type ExchangeKind string
@@ -124,19 +151,4 @@ func topicMatches(key, words []string) bool {
 		}
 	}
 	return len(key) == len(words)
-}
-
-// DeclareError says that a queue or exchange exists with other properties than those asked for (AMQP 406), or may not be used
-// (405).
-type DeclareError struct {
-	Object string // "queue" or "exchange"
-	Name   string
-	Vhost  string
-	Detail string // the broker's words: which argument, asked for and existing
-}
-
-// Error says what clashes and the ways out.
-func (e *DeclareError) Error() string {
-	return fmt.Sprintf("broker: %s %q exists in vhost %q with other properties: %s; declare it with the same ones, delete it once it is empty, or use another name",
-		e.Object, e.Name, e.Vhost, e.Detail)
 }

@@ -30,7 +30,7 @@ func (b *Broker) Declare(ctx context.Context, topology broker.Topology) error {
 	vhost := b.endpoints[0].vhost
 	err := b.request(ctx, link, func(ch *amqp091.Channel) error { return declareOn(ch, topology, vhost) })
 	if err != nil {
-		return err
+		return b.withDepth(ctx, err)
 	}
 	if !topology.Passive {
 		b.topology.remember(topology)
@@ -127,22 +127,6 @@ func declareQueue(ch *amqp091.Channel, q broker.Queue, passive bool) error {
 	}
 	_, err = declare(q.Name, !q.Transient, q.AutoDelete, q.Exclusive, false, args)
 	return err
-}
-
-// declareError turns the broker's reply to a declaration into the errors of package broker.
-func declareError(object, name, vhost string, err error) error {
-	text := replyText(err)
-	_, detail, found := strings.Cut(text, " - ")
-	if !found {
-		detail = text
-	}
-	switch {
-	case isReply(err, codePrecondition) && strings.Contains(text, "inequivalent"), isReply(err, codeLocked):
-		return &broker.DeclareError{Object: object, Name: name, Vhost: vhost, Detail: detail}
-	case isReply(err, codePrecondition):
-		return fmt.Errorf("amqp: declare %s %q in vhost %q: %w: %s", object, name, vhost, broker.ErrInvalid, detail)
-	}
-	return fmt.Errorf("amqp: declare %s %q in vhost %q: %w", object, name, vhost, missingOrRefused(err))
 }
 
 // missingOrRefused gives the broker's 403 and 404 the errors of package broker; others stay as they are.

@@ -10,6 +10,7 @@ func declareClaims() []claim {
 	return []claim{
 		{"DeclareTwiceIsOnce", declareTwice},
 		{"DeclareWithOtherArgumentsNamesTheQueue", declareQueueClash},
+		{"DeclareSaysWhichPropertyDiffers", declareClashOfEachProperty},
 		{"DeclareWithOtherKindNamesTheExchange", declareExchangeClash},
 		{"DeclareUnderstandsNumbersOfAnyWidth", declareNumbers},
 		{"PassiveDeclareOfAMissingQueueFails", declarePassive},
@@ -37,10 +38,45 @@ func declareTwice(f *fixture) {
 func declareQueueClash(f *fixture) {
 	name := f.queue(broker.Queue{})
 	clash := broker.Queue{Name: name, Arguments: broker.Table{broker.ArgMessageTTL: int32(60000)}}
-	err := f.Declare(f.Context(), broker.Topology{Queues: []broker.Queue{clash}})
-	f.isClash(err, "queue", name)
 	f.publish(name, "still works")
 	f.waiting(name, 1)
+	err := f.Declare(f.Context(), broker.Topology{Queues: []broker.Queue{clash}})
+	got := f.isClash(err, "queue", name)
+	f.differs(got, broker.ArgMessageTTL, "60000", broker.NotSet)
+	if got.Messages != 1 {
+		f.Errorf("messages in the existing queue = %d, want 1", got.Messages)
+	}
+	f.publish(name, "still works")
+	f.waiting(name, 2)
+}
+
+func declareClashOfEachProperty(f *fixture) {
+	for _, tt := range []struct {
+		existing, asked          broker.Queue
+		argument, wanted, exists string
+	}{
+		{broker.Queue{MaxPriority: 10}, broker.Queue{}, broker.ArgMaxPriority, broker.NotSet, "10"},
+		{broker.Queue{MaxPriority: 10}, broker.Queue{MaxPriority: 5}, broker.ArgMaxPriority, "5", "10"},
+		{broker.Queue{}, broker.Queue{Transient: true}, "durable", "false", "true"},
+		{broker.Queue{}, broker.Queue{AutoDelete: true}, "auto_delete", "true", "false"},
+		{broker.Queue{Type: broker.Quorum}, broker.Queue{}, broker.ArgQueueType, broker.NotSet, "quorum"},
+		{broker.Queue{Type: broker.Quorum}, broker.Queue{Type: broker.Classic}, broker.ArgQueueType, "classic", "quorum"},
+		{
+			broker.Queue{Arguments: broker.Table{broker.ArgDeadLetterExchange: ""}}, broker.Queue{},
+			broker.ArgDeadLetterExchange, broker.NotSet, "",
+		},
+	} {
+		tt.asked.Name = f.queue(tt.existing)
+		err := f.Declare(f.Context(), broker.Topology{Queues: []broker.Queue{tt.asked}})
+		f.differs(f.isClash(err, "queue", tt.asked.Name), tt.argument, tt.wanted, tt.exists)
+	}
+}
+
+func (f *fixture) differs(clash *broker.DeclareError, argument, asked, existing string) {
+	f.Helper()
+	if clash.Argument != argument || clash.Asked != asked || clash.Existing != existing || clash.Vhost == "" || clash.Locked {
+		f.Errorf("clash = %+v, want %s: asked for %q, existing %q, and a vhost", clash, argument, asked, existing)
+	}
 }
 
 func declareExchangeClash(f *fixture) {
@@ -48,10 +84,14 @@ func declareExchangeClash(f *fixture) {
 	topology.Exchanges[0].AutoDelete = true
 	f.declare(topology)
 	topology.Exchanges[0].Kind = broker.Topic
-	f.isClash(f.Declare(f.Context(), topology), "exchange", topology.Exchanges[0].Name)
+	clash := f.isClash(f.Declare(f.Context(), topology), "exchange", topology.Exchanges[0].Name)
+	f.differs(clash, "type", "topic", "direct")
+	if clash.Messages != -1 {
+		f.Errorf("messages in an exchange = %d, want -1", clash.Messages)
+	}
 }
 
-func (f *fixture) isClash(err error, object, name string) {
+func (f *fixture) isClash(err error, object, name string) *broker.DeclareError {
 	f.Helper()
 	var clash *broker.DeclareError
 	if !errors.As(err, &clash) {
@@ -60,6 +100,7 @@ func (f *fixture) isClash(err error, object, name string) {
 	if clash.Object != object || clash.Name != name {
 		f.Errorf("clash about %s %q, want %s %q", clash.Object, clash.Name, object, name)
 	}
+	return clash
 }
 
 func declareNumbers(f *fixture) {
@@ -110,7 +151,9 @@ func declareExclusive(f *fixture) {
 	c := f.consume(owner, 1, queue)
 	f.publish(queue, "from another connection")
 	f.settle(f.nextBody(c, "from another connection"), broker.Ack)
-	f.isClash(f.Declare(f.Context(), topology), "queue", queue)
+	if clash := f.isClash(f.Declare(f.Context(), topology), "queue", queue); !clash.Locked {
+		f.Errorf("clash = %+v, want it locked", clash)
+	}
 	if err := owner.Close(f.Context()); err != nil {
 		f.Fatalf("close: %v", err)
 	}

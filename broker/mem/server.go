@@ -87,7 +87,7 @@ func (s *Server) declareQueue(b *Broker, q broker.Queue, passive bool) error {
 		return nil
 	case existing != nil:
 		existing.used(s)
-		return local.QueueClash(q, existing.Queue)
+		return local.QueueClash(q, existing.Queue, existing.ready.Len)
 	}
 	rules, err := local.ParseRules(q)
 	if err != nil {

@@ -115,7 +115,11 @@ func (b *Broker) declareQueue(tx *sqlitedb.Tx, q broker.Queue, passive bool) err
 	if err != nil {
 		return fmt.Errorf("queue %s: %w", q.Name, err)
 	}
-	return local.QueueClash(q, queueOf(existing))
+	return local.QueueClash(q, queueOf(existing), func() int {
+		waiting := -1 // when it cannot be counted
+		_ = tx.QueryRow("SELECT count(*) FROM broker_messages WHERE lease = 0 AND queue = ?", []any{found}, &waiting)
+		return waiting
+	})
 }
 
 // findQueue returns the id of a queue that this connection may use.

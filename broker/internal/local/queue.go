@@ -4,8 +4,10 @@ package local
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -83,75 +85,92 @@ func (r *Rules) DeadLetter(routingKey string) broker.Address {
 	return broker.Address{Exchange: r.DeadExchange, RoutingKey: routingKey, Optional: true}
 }
 
-// QueueClash returns a *broker.DeclareError when the two declarations of a queue differ, else nil.
-func QueueClash(asked, existing broker.Queue) error {
-	var detail string
+// QueueClash returns a *broker.DeclareError when the two declarations of a queue differ, else nil. waiting counts the messages in the
+// existing queue; it is asked only then.
+func QueueClash(asked, existing broker.Queue, waiting func() int) error {
+	var d difference
 	switch {
 	case asked.Transient != existing.Transient:
-		detail = differs("durable", !asked.Transient, !existing.Transient)
+		d = differs("durable", !asked.Transient, !existing.Transient)
 	case asked.AutoDelete != existing.AutoDelete:
-		detail = differs("auto_delete", asked.AutoDelete, existing.AutoDelete)
+		d = differs("auto_delete", asked.AutoDelete, existing.AutoDelete)
 	case asked.Exclusive != existing.Exclusive:
-		detail = differs("exclusive", asked.Exclusive, existing.Exclusive)
+		d = differs("exclusive", asked.Exclusive, existing.Exclusive)
 	default:
-		detail = argumentsDiffer(asked.WireArguments(), existing.WireArguments())
+		d = argumentsDiffer(asked.WireArguments(), existing.WireArguments())
 	}
-	return clash("queue", asked.Name, detail)
+	if d == (difference{}) {
+		return nil
+	}
+	return d.clash("queue", asked.Name, waiting())
 }
 
 // ExchangeClash is QueueClash for exchanges.
 func ExchangeClash(asked, existing broker.Exchange) error {
-	var detail string
+	var d difference
 	switch {
 	case asked.Kind != existing.Kind:
-		detail = differs("type", asked.Kind, existing.Kind)
+		d = differs("type", asked.Kind, existing.Kind)
 	case asked.Transient != existing.Transient:
-		detail = differs("durable", !asked.Transient, !existing.Transient)
+		d = differs("durable", !asked.Transient, !existing.Transient)
 	case asked.AutoDelete != existing.AutoDelete:
-		detail = differs("auto_delete", asked.AutoDelete, existing.AutoDelete)
+		d = differs("auto_delete", asked.AutoDelete, existing.AutoDelete)
 	default:
-		detail = argumentsDiffer(asked.Arguments, existing.Arguments)
+		d = argumentsDiffer(asked.Arguments, existing.Arguments)
 	}
-	return clash("exchange", asked.Name, detail)
+	if d == (difference{}) {
+		return nil
+	}
+	return d.clash("exchange", asked.Name, -1)
 }
 
 // Locked is the error about an exclusive queue of another connection.
 func Locked(queue string) error {
-	return clash("queue", queue, "it is exclusive to another connection")
+	return &broker.DeclareError{Object: "queue", Name: queue, Vhost: vhost, Locked: true, Messages: -1}
 }
 
-func clash(object, name, detail string) error {
-	if detail == "" {
-		return nil
-	}
-	return &broker.DeclareError{Object: object, Name: name, Vhost: "/", Detail: detail}
+// vhost is the only one there is.
+const vhost = "/"
+
+// difference is a property with its two values.
+type difference struct{ argument, asked, existing string }
+
+func differs(argument string, asked, existing any) difference {
+	return difference{argument, fmt.Sprint(asked), fmt.Sprint(existing)}
 }
 
-func differs(what string, asked, existing any) string {
-	return fmt.Sprintf("%s is %v, asked for %v", what, existing, asked)
+func (d difference) clash(object, name string, messages int) error {
+	return &broker.DeclareError{
+		Object: object, Name: name, Vhost: vhost, Argument: d.argument, Asked: d.asked, Existing: d.existing, Messages: messages,
+	}
 }
 
-func argumentsDiffer(asked, existing broker.Table) string {
-	for key, value := range asked {
-		other, ok := existing[key]
-		if !ok {
-			return differs(key, value, "not set")
-		}
-		if a, isInt := integer(value); isInt {
-			if b, ok := integer(other); ok && a == b {
-				continue
-			}
-		} else if reflect.DeepEqual(value, other) {
-			continue
-		}
-		return differs(key, value, other)
-	}
-	for key, value := range existing {
-		if _, ok := asked[key]; !ok {
-			return differs(key, "none", value)
+// argumentsDiffer returns the first argument, by name, that differs.
+func argumentsDiffer(asked, existing broker.Table) difference {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(asked)), maps.Keys(existing))
+	slices.Sort(names)
+	for _, name := range names {
+		a, isAsked := asked[name]
+		b, exists := existing[name]
+		switch {
+		case !exists:
+			return differs(name, a, broker.NotSet)
+		case !isAsked:
+			return differs(name, broker.NotSet, b)
+		case !same(a, b):
+			return differs(name, a, b)
 		}
 	}
-	return ""
+	return difference{}
+}
+
+// same compares values of arguments; the width of a number does not matter.
+func same(a, b any) bool {
+	if m, ok := integer(a); ok {
+		n, ok := integer(b)
+		return ok && m == n
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 func text(v any) (string, error) {
