@@ -45,6 +45,11 @@ func New(cfg Config) (*App, error) {
 	if err := checkURLs(&cfg); err != nil {
 		return nil, err
 	}
+	switch cfg.Declare {
+	case "", broker.DeclareAuto, broker.DeclarePassive, broker.DeclareNever:
+	default:
+		return nil, fmt.Errorf("taskq: declare mode %q: %w: use auto, passive or never", cfg.Declare, broker.ErrInvalid)
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
@@ -129,8 +134,9 @@ func (a *App) Close(ctx context.Context) error {
 	return a.conn.close(ctx)
 }
 
+// topology is what must be there for the queue to be used.
 func (a *App) topology(queue string) broker.Topology {
-	return broker.TaskQueue(broker.Queue{Name: queue, Type: a.cfg.QueueType})
+	return broker.TaskQueue(broker.Queue{Name: queue, Type: a.cfg.QueueType}).In(a.cfg.Declare)
 }
 
 func (a *App) connect(ctx context.Context) (*connection, error) {

@@ -19,6 +19,12 @@ type Config struct {
 	DefaultQueue string
 	// QueueType of the queues that are declared; "" leaves it to the server (classic), as Celery does.
 	QueueType broker.QueueType
+	// Declare says what a worker and Send make sure of. "" and broker.DeclareAuto create the queues that are missing, as Celery does.
+	// With broker.DeclarePassive nothing is created: each queue must exist, and is used as it is, whatever its properties. With
+	// broker.DeclareNever nothing is asked for either: a queue that is missing shows when a worker consumes it or a call is
+	// published to it. The delay queues of RabbitMQ (countdown, ETA, retries) must exist then, too. The queue that a process reads
+	// its results from with rpc:// is its own, and declared in every mode.
+	Declare broker.DeclareMode
 	// WaitForBroker makes the first use of a broker that is away wait and try again for ever, instead of failing; workers want it.
 	// A broker that is there and refuses the credentials is an error all the same.
 	WaitForBroker bool

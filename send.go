@@ -98,7 +98,8 @@ func (a *App) outgoing(ctx context.Context, s task.Signature) wire.Outgoing {
 	return out
 }
 
-// publish declares the queue once, as Celery does, and sends. A queue that was deleted since is declared again.
+// publish declares the queue once, as Celery does, and sends. A queue that was deleted since is declared again, as far as the
+// configuration lets it be declared at all.
 func (a *App) publish(ctx context.Context, b broker.Broker, out wire.Outgoing, msg broker.Message) error {
 	for {
 		fresh, err := a.declare(ctx, b, out.Queue)
@@ -139,7 +140,9 @@ func (a *App) declare(ctx context.Context, b broker.Broker, queue string) (fresh
 	if known {
 		return false, nil
 	}
-	err = b.Declare(ctx, a.topology(queue))
+	if topology := a.topology(queue); !topology.IsEmpty() {
+		err = b.Declare(ctx, topology)
+	}
 	if _, clash := errors.AsType[*broker.DeclareError](err); err != nil && !clash {
 		return true, err
 	}

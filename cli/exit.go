@@ -54,7 +54,8 @@ func ExitCode(err error) int {
 	_, clash := errors.AsType[*broker.DeclareError](err)
 	_, path := errors.AsType[*fs.PathError](err)
 	switch {
-	case clash, errors.Is(err, broker.ErrAccess), errors.Is(err, task.ErrNoResults):
+	case clash, errors.Is(err, broker.ErrAccess), errors.Is(err, task.ErrNoResults),
+		errors.Is(err, broker.ErrNoQueue), errors.Is(err, broker.ErrUnroutable):
 		return Misconfigured
 	case errors.Is(err, broker.ErrUnavailable):
 		return Unavailable
@@ -94,7 +95,12 @@ func sentence(s *Session, err error) string {
 		return fmt.Sprintf("the store cannot be opened: %s: %s; make the place writable, or name another one with --broker sqlite:///path or XDG_STATE_HOME",
 			path.Path, path.Err)
 	}
+	clash, isClash := errors.AsType[*broker.DeclareError](err)
 	switch {
+	case isClash && s != nil:
+		return s.clashSentence(clash)
+	case s != nil && (errors.Is(err, broker.ErrNoQueue) || errors.Is(err, broker.ErrUnroutable)):
+		return s.missingSentence(text, err)
 	case errors.Is(err, task.ErrNoResults):
 		return "no result store is configured (result_backend is disabled); name one with --result-backend or TASKQ_RESULT_BACKEND"
 	case errors.Is(err, broker.ErrAccess), errors.Is(err, broker.ErrUnavailable):

@@ -74,18 +74,6 @@ func TestRabbitMQsRefusalsAreBadConfiguration(t *testing.T) {
 	}
 }
 
-func TestQueueOfAnotherTypeIsExplained(t *testing.T) {
-	t.Parallel()
-	env := home(t, "TASKQ_BROKER_URL="+testserver.AMQPVhost(t))
-	must(t, env, "send", "tasks.add", "--queue-type", "quorum")
-	_, stderr, code := run(t, env, "worker")
-	if code != cli.Misconfigured || !strings.Contains(stderr, `queue "celery" exists`) {
-		t.Errorf("exit status = %d, want %d: %s", code, cli.Misconfigured, stderr)
-	}
-	w := startWorker(t, env, "--queue-type", "quorum")
-	w.stderr.waitFor(t, "Task tasks.add[")
-}
-
 func parse(t *testing.T, address string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(address)

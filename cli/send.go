@@ -50,7 +50,7 @@ The task need not be known here: any name can be sent, for a worker that knows i
 send tasks.add --kwargs '{"x": 2, "y": 3}' --wait --timeout 10
 send tasks.report --queue reports --countdown 60 --expires 3600`,
 		MinArgs: 1, MaxArgs: 1,
-		Settings: []string{"queue_type"},
+		Settings: []string{"queue_type", "declare"},
 		Flags:    f.add,
 		Run: func(ctx context.Context, s *Session, args []string) error {
 			return f.run(ctx, s, args[0], nil)

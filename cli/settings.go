@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/cli/config"
 	"github.com/seed-399731e2/taskq/pool"
 )
@@ -23,6 +24,11 @@ func settings() config.Table {
 		{
 			Name: "queue_type", Flag: "queue-type", Choices: []string{"classic", "quorum"}, Hint: "type",
 			Help: "type of the queues that are declared on RabbitMQ: classic or quorum; none leaves it to the server, as Celery does",
+		},
+		{
+			Name: "declare", Flag: "declare", Default: string(broker.DeclareAuto), Hint: "mode",
+			Choices: []string{string(broker.DeclareAuto), string(broker.DeclarePassive), string(broker.DeclareNever)},
+			Help:    "auto creates the queues that are missing; passive uses those that exist, as they are; never does not even look",
 		},
 		{
 			Name: "log.level", Flag: "loglevel", Short: "l", Default: "info", Aliases: []string{"CELERY_WORKER_LOGLEVEL"}, Hint: "level",

@@ -21,7 +21,7 @@ type workerFlags struct{ purge bool }
 
 func (p *program) workerCommand() Command {
 	f := &workerFlags{}
-	settings := []string{"queue_type"}
+	settings := []string{"queue_type", "declare"}
 	for _, key := range workerSettings() {
 		settings = append(settings, key.Name)
 	}

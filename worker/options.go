@@ -46,7 +46,7 @@ type Config struct {
 	Middleware []task.Middleware // around every task, the first one outermost
 	Accept     codec.Set         // nil: JSON
 	Limits     wire.Limits
-	// Topology of a queue that is to be consumed; nil means broker.TaskQueue.
+	// Topology of a queue that is to be consumed, declared before; nil means broker.TaskQueue. Nothing is asked for an empty one.
 	Topology func(queue string) broker.Topology
 	Logger   *slog.Logger // nil: slog.Default
 }

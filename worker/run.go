@@ -44,7 +44,11 @@ func (w *Worker) Run(ctx context.Context) error {
 // open declares the queues and starts the consumer.
 func (w *Worker) open(ctx context.Context) (broker.Consumer, error) {
 	for _, queue := range w.cfg.Queues {
-		if err := w.cfg.Broker.Declare(ctx, w.cfg.Topology(queue)); err != nil {
+		topology := w.cfg.Topology(queue)
+		if topology.IsEmpty() {
+			continue
+		}
+		if err := w.cfg.Broker.Declare(ctx, topology); err != nil {
 			return nil, fmt.Errorf("worker: %w", err)
 		}
 	}

@@ -105,7 +105,7 @@ func (w *Worker) persist(ctx context.Context, complaint string, req *task.Reques
 		attempt, cancel := context.WithTimeout(ctx, 3*retryMax)
 		err := try(attempt)
 		cancel()
-		if err == nil || errors.Is(err, broker.ErrInvalid) || errors.Is(err, broker.ErrUnroutable) || errors.Is(err, broker.ErrClosed) {
+		if err == nil || isFinal(err) {
 			return err
 		}
 		w.log.WarnContext(ctx, "settling was delayed", "reason", complaint, "task", req.Name, "id", req.ID, "error", err, "retry_in", wait.Seconds())
@@ -114,6 +114,13 @@ func (w *Worker) persist(ctx context.Context, complaint string, req *task.Reques
 		}
 		wait = min(2*wait, retryMax)
 	}
+}
+
+// isFinal reports whether time does not mend the error. A delay queue that is missing and may not be declared here is one that
+// somebody can create.
+func isFinal(err error) bool {
+	return errors.Is(err, broker.ErrInvalid) || errors.Is(err, broker.ErrClosed) ||
+		errors.Is(err, broker.ErrUnroutable) && !errors.Is(err, broker.ErrNoQueue)
 }
 
 // settleDelivery tells the broker. A stale delivery is no accident: the broker hands the message out again.

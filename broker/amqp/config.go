@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
 )
 
 // Config says how to reach RabbitMQ and how patient to be. Only URL is required.
@@ -53,6 +55,9 @@ type Config struct {
 	// MaxBody is the largest message body in bytes. Default 16 MiB, RabbitMQ's own limit since 4.0; older brokers take up to
 	// 128 MiB.
 	MaxBody int
+	// Declare says whether PublishDelayed may declare its delay queues: "" and auto let it; else they must be there, each made by
+	// somebody who may (its error says how). It bears on nothing else: what Declare is told to declare, it declares.
+	Declare broker.DeclareMode
 	// Lazy lets Open return before the first connection, so that a worker can start while the broker is down. Only mistakes in the
 	// configuration are reported then; everything else waits for the broker until its context ends.
 	Lazy bool

@@ -38,7 +38,8 @@ type parking struct {
 // PublishDelayed implements broker.Delayer for the default exchange; another exchange is ErrInvalid, since the message could not
 // keep both its way there and its routing key. Up to 5 s the message comes on time or up to 100 ms late; a longer delay waits in
 // the longest delay queue that is not longer, and comes early: the receiver parks it again for the rest. The expiration of msg does
-// not pass the delay queue. ErrUnroutable when the queue does not exist.
+// not pass the delay queue. ErrUnroutable when the queue does not exist; that error wraps ErrNoQueue, too, when it is the delay queue
+// that is missing and Config.Declare does not let it be declared.
 func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg broker.Message, delay time.Duration) error {
 	if delay <= 0 {
 		return b.Publish(ctx, to, msg)
@@ -65,6 +66,9 @@ func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg brok
 			return err
 		}
 		err := b.Publish(ctx, parked, msg)
+		if !b.cfg.Declare.Creates() && errors.Is(err, broker.ErrUnroutable) {
+			return noParking(bucket, b.endpoints[0].vhost, b.cfg.Declare)
+		}
 		if again || !errors.Is(err, broker.ErrUnroutable) {
 			return err
 		}
@@ -97,7 +101,7 @@ func parkName(bucket time.Duration) string {
 // declareParking declares the delay queue once. It has no x-expires: RabbitMQ would delete it with its messages when nothing but
 // publishing happened on it.
 func (b *Broker) declareParking(ctx context.Context, bucket time.Duration) error {
-	if b.parking.has(bucket) {
+	if b.parking.has(bucket) || !b.cfg.Declare.Creates() {
 		return nil
 	}
 	name := parkName(bucket)
@@ -116,6 +120,15 @@ func (b *Broker) declareParking(ctx context.Context, bucket time.Duration) error
 	}
 	b.parking.add(bucket)
 	return nil
+}
+
+// noParking says which delay queue is missing, and how to make it.
+func noParking(bucket time.Duration, vhost string, mode broker.DeclareMode) error {
+	name := parkName(bucket)
+	return fmt.Errorf("amqp: delay message: %w: %w: the delay queue %q is missing in vhost %q and declare is %s; create a durable fanout exchange and "+
+		"a durable queue of that name, the queue with the arguments %s=%d (a number) and %s=\"\" (an empty string), and bind one to the other, "+
+		"or delay once for %s with declare=auto as a user who may", broker.ErrUnroutable, broker.ErrNoQueue, name, vhost, mode,
+		broker.ArgMessageTTL, bucket.Milliseconds(), broker.ArgDeadLetterExchange, bucket)
 }
 
 // checkDestination looks whether the queue exists: after the delay, a message to a missing queue would vanish without a word.

@@ -1,0 +1,105 @@
+package amqp_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/testserver"
+)
+
+// lines is a log that tests look into.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) count(word string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), word)
+}
+
+// waitFor waits until n lines have the word.
+func (l *lines) waitFor(t *testing.T, word string, n int) {
+	t.Helper()
+	for ctx := timeout(t, patience); l.count(word) < n; {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%d lines with %q, want %d", l.count(word), word, n)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func TestDeletedQueueIsNotDeclaredAgainByAPassiveConsumer(t *testing.T) {
+	t.Parallel()
+	log := &lines{}
+	cfg := config(t, testserver.AMQP(t))
+	cfg.Declare, cfg.Logger = broker.DeclarePassive, slog.New(slog.NewTextHandler(log, nil))
+	passive, other := open(t, cfg), open(t, config(t, testserver.AMQP(t)))
+	queue := declared(t, other, broker.Queue{MaxPriority: 3})
+	topology := broker.TaskQueue(broker.Queue{Name: queue})
+	if err := passive.Declare(t.Context(), topology.In(broker.DeclarePassive)); err != nil {
+		t.Fatal(err)
+	}
+	c := consume(t, passive, 1, queue)
+	publish(t, other, queue, "first")
+	ack(t, next(t, c))
+	if err := other.DeleteQueue(t.Context(), queue); err != nil {
+		t.Fatal(err)
+	}
+	log.waitFor(t, "Consumer of queue lost", 3) // when it was deleted, and with each attempt since
+	if _, err := other.Measure(t.Context(), queue); !errors.Is(err, broker.ErrNoQueue) {
+		t.Errorf("measure = %v, want %v", err, broker.ErrNoQueue)
+	}
+	if err := other.Declare(t.Context(), broker.Topology{Queues: []broker.Queue{{Name: queue}}}); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, other, queue, "again")
+	d := next(t, c)
+	if string(d.Body) != "again" {
+		t.Errorf("body = %q, want again", d.Body)
+	}
+	ack(t, d)
+}
+
+func TestPassiveBrokerStillDeclaresItsOwnQueues(t *testing.T) {
+	t.Parallel()
+	proxy := testserver.StartProxy(t, testserver.AMQP(t))
+	cfg := config(t, proxy.URL)
+	cfg.Declare = broker.DeclareNever
+	b := open(t, cfg)
+	replies := declared(t, b, broker.Queue{Exclusive: true, AutoDelete: true})
+	c, err := b.Consume(t.Context(), broker.ConsumeConfig{Queues: []string{replies}, Prefetch: 1, AutoAck: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Cut()
+	other := open(t, config(t, testserver.AMQP(t)))
+	for ctx := timeout(t, patience); ; {
+		err := other.Publish(ctx, broker.Address{RoutingKey: replies}, broker.Message{Body: []byte("reply")})
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, broker.ErrUnroutable) || errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("publish: %v", err)
+		}
+	}
+	if d := next(t, c); string(d.Body) != "reply" {
+		t.Errorf("body = %q, want reply", d.Body)
+	}
+}
