@@ -62,7 +62,8 @@ func declareClashOfEachProperty(f *fixture) {
 		{broker.Queue{Type: broker.Quorum}, broker.Queue{}, broker.ArgQueueType, broker.NotSet, "quorum"},
 		{broker.Queue{Type: broker.Quorum}, broker.Queue{Type: broker.Classic}, broker.ArgQueueType, "classic", "quorum"},
 		{
-			broker.Queue{Arguments: broker.Table{broker.ArgDeadLetterExchange: ""}}, broker.Queue{},
+			broker.Queue{Arguments: broker.Table{broker.ArgDeadLetterExchange: ""}},
+			broker.Queue{},
 			broker.ArgDeadLetterExchange, broker.NotSet, "",
 		},
 	} {
