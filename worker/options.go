@@ -33,7 +33,8 @@ type Options struct {
 	// MaxStuck is how many slots may be given up to tasks that outlast their time limit and ignore their context; beyond it such a slot
 	// is not replaced until the task returns. 0 means as many as there are slots.
 	MaxStuck int
-	// ShutdownTimeout is how long a warm shutdown waits for the running tasks; 0 means until they are done.
+	// ShutdownTimeout is how long a warm shutdown waits for the running tasks, counted from its beginning; 0 means until they are
+	// done. Those that still run then are cancelled and have 5 s to return.
 	ShutdownTimeout time.Duration
 }
 
@@ -55,6 +56,7 @@ type Config struct {
 const (
 	killGrace   = 5 * time.Second  // for tasks to return after their context is cancelled
 	closeWait   = 5 * time.Second  // for the broker to take back what is left
+	settleWait  = 10 * time.Second // for outcomes to be stored while the worker stops
 	reopenFirst = time.Second      // before a consumer that could not be opened is tried again
 	reopenMax   = 30 * time.Second // the doubling of that ends here
 	retryFirst  = 50 * time.Millisecond

@@ -45,7 +45,7 @@ func (e *execution) publishRetry(ctx context.Context, v verdict) verdict {
 	if err == nil {
 		return v
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || !isFinal(err) { // the worker stops
 		return verdict{disposition: broker.Requeue, err: err}
 	}
 	return failure(errors.Join(v.err, fmt.Errorf("retry could not be published: %w", err)), &e.spec.Settings)
@@ -98,15 +98,21 @@ func (e *execution) store(ctx context.Context, meta task.Meta) error {
 	})
 }
 
-// persist tries again with growing pauses until it works, ctx is done, or the error is one that time does not mend.
+// persist tries again with growing pauses until it works, ctx is done, or the error is one that time does not mend. Once the worker
+// stops there is settleWait for it: a store or broker that is away must not hold up the end of a process. What is not settled then runs
+// again elsewhere.
 func (w *Worker) persist(ctx context.Context, complaint string, req *task.Request, try func(context.Context) error) error {
 	wait := retryFirst
 	for {
-		attempt, cancel := context.WithTimeout(ctx, 3*retryMax)
+		last := w.stopping.Err() != nil
+		attempt, cancel := w.attempt(ctx, last)
 		err := try(attempt)
 		cancel()
 		if err == nil || isFinal(err) {
 			return err
+		}
+		if last || w.patient.Err() != nil {
+			return fmt.Errorf("%s: %w", complaint, err)
 		}
 		w.log.WarnContext(ctx, "settling was delayed", "reason", complaint, "task", req.Name, "id", req.ID, "error", err, "retry_in", wait.Seconds())
 		if !pause(ctx, wait) {
@@ -114,6 +120,14 @@ func (w *Worker) persist(ctx context.Context, complaint string, req *task.Reques
 		}
 		wait = min(2*wait, retryMax)
 	}
+}
+
+// attempt bounds one attempt at settling.
+func (w *Worker) attempt(ctx context.Context, last bool) (context.Context, context.CancelFunc) {
+	if last {
+		return context.WithTimeout(ctx, settleWait)
+	}
+	return context.WithTimeout(w.patient, 3*retryMax)
 }
 
 // isFinal reports whether time does not mend the error. A delay queue that is missing and may not be declared here is one that
@@ -128,6 +142,10 @@ func (w *Worker) settleDelivery(d *broker.Delivery, how broker.Disposition) erro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.settling), closeWait)
 	defer cancel()
 	err := d.Settle(ctx, how)
+	if errors.Is(err, broker.ErrSettled) { // with early acknowledgement, when the shutdown cuts the task off
+		w.log.ErrorContext(ctx, "task was acknowledged early and does not run again", "queue", d.Queue, "id", d.CorrelationID)
+		return err
+	}
 	if err != nil {
 		w.counts.lost.Add(1)
 		w.log.WarnContext(ctx, "delivery was lost before it was settled and comes again", "queue", d.Queue, "id", d.CorrelationID, "error", err)

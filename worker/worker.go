@@ -24,8 +24,7 @@ type Worker struct {
 
 	terminate  context.Context // done: a cold shutdown was asked for
 	terminated context.CancelFunc
-	settling   context.Context // done: what is not settled now goes back to the broker
-	giveUp     context.CancelFunc
+	phases
 
 	mu       sync.Mutex // guards what Run sets against Stats and Resize
 	pool     pool.Pool
