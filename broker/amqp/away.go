@@ -52,14 +52,13 @@ func (b *Broker) awaitQueue(ctx context.Context, err error, failures int) error 
 	}
 }
 
-// publishPatiently publishes p, and again later while its queue is away: the broker says only that no queue took it.
-func (b *Broker) publishPatiently(ctx context.Context, p *publishing) error {
-	for failures := 0; ; failures++ {
-		err := b.publish(ctx, p)
-		if !errors.Is(err, broker.ErrUnroutable) || p.to.Exchange != "" || p.to.RoutingKey == "" {
-			return err
-		}
+// insist publishes p again while its queue is away: the broker says of that, as of any other, only that no queue took the message.
+// err is what became of p so far.
+func (b *Broker) insist(ctx context.Context, p *publishing, err error) error {
+	for failures := 0; errors.Is(err, broker.ErrUnroutable) && p.to.Exchange == "" && p.to.RoutingKey != ""; failures++ {
 		switch look := b.look(ctx, p.to.RoutingKey); {
+		case errors.Is(look, errAway) && p.to.FailFast:
+			return look
 		case errors.Is(look, errAway):
 			if err := b.awaitQueue(ctx, look, failures); err != nil {
 				return err
@@ -68,7 +67,9 @@ func (b *Broker) publishPatiently(ctx context.Context, p *publishing) error {
 		default:
 			return err
 		}
+		err = b.publish(ctx, p)
 	}
+	return err
 }
 
 // look asks for a queue once.

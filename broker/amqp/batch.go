@@ -77,8 +77,9 @@ func (w *wave) takePlace(ctx context.Context) error {
 func (w *wave) settleFirst(ctx context.Context) {
 	first := w.flying[0]
 	w.flying = w.flying[1:]
-	defer first.token.giveBack()
-	if err := w.b.settle(ctx, first.flight, first.token); err != nil {
+	err := w.b.settle(ctx, first.flight, first.token)
+	first.token.giveBack()
+	if err = w.b.insist(ctx, first.publishing, err); err != nil {
 		w.report(first.i, fmt.Errorf("amqp: publish to %s: %w", target(first.to), err))
 	}
 }

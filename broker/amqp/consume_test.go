@@ -11,20 +11,6 @@ import (
 	"github.com/seed-399731e2/taskq/internal/testserver"
 )
 
-// eventually waits until the condition holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(patience); !holds(); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
 func TestManyAcksBecomeFewAndNoneCoversWhatIsUnfinished(t *testing.T) {
 	t.Parallel()
 	b := open(t, config(t, testserver.AMQP(t)))

@@ -28,7 +28,7 @@ func (b *Broker) Publish(ctx context.Context, to broker.Address, msg broker.Mess
 		return fmt.Errorf("amqp: publish to %s: %w", target(to), err)
 	}
 	defer b.publishes.Done()
-	if err := b.publishPatiently(ctx, p); err != nil {
+	if err := b.insist(ctx, p, b.publish(ctx, p)); err != nil {
 		return fmt.Errorf("amqp: publish to %s: %w", target(to), err)
 	}
 	return nil

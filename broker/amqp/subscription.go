@@ -92,36 +92,47 @@ func (sub *subscription) consume(ctx context.Context, apart *sync.WaitGroup) *st
 		}
 		since := time.Now()
 		if err == nil {
-			err = sub.pump(ctx, st)
-			switch {
-			case errors.Is(err, errCancelled):
+			if err = sub.pump(ctx, st); errors.Is(err, errCancelled) {
 				return st
-			case errors.Is(err, errApart), errors.Is(err, errIdle):
-				sub.c.b.counts.left(err)
-				apart.Go(func() { sub.seeOut(st, st.retire()) })
-			default:
-				st.end()
 			}
-		}
-		if left = err; errors.Is(err, errLost) || errors.Is(err, errApart) || errors.Is(err, errIdle) {
-			continue // at once; between sessions the link waits
+			sub.leave(st, err, apart)
 		}
 		if time.Since(since) >= settledAfter {
 			failures = 0
 		}
-		if errors.Is(err, errAway) {
-			_ = sub.c.b.awaitQueue(ctx, err, failures)
-			failures++
-			continue
-		}
-		pause := sub.c.b.backoff(failures)
-		failures++
-		if ctx.Err() == nil {
-			sub.c.b.cfg.Logger.Error("Consumer of queue lost", "queue", sub.queue, "error", err, "retry_in", pause)
-		}
-		wait(ctx, pause)
+		left = err
+		failures = sub.pause(ctx, err, failures)
 	}
 	return nil
+}
+
+// leave ends a stream, unless it stays open for what is out.
+func (sub *subscription) leave(st *stream, why error, apart *sync.WaitGroup) {
+	if !errors.Is(why, errApart) && !errors.Is(why, errIdle) {
+		st.end()
+		return
+	}
+	sub.c.b.counts.left(why)
+	apart.Go(func() { sub.seeOut(st, st.retire()) })
+}
+
+// pause waits before the next stream is opened, as long as the reason why there is none and the failures so far demand. It returns
+// the number of failures.
+func (sub *subscription) pause(ctx context.Context, why error, failures int) int {
+	b := sub.c.b
+	switch {
+	case errors.Is(why, errLost), errors.Is(why, errApart), errors.Is(why, errIdle):
+		return failures // between sessions the link waits
+	case errors.Is(why, errAway):
+		_ = b.awaitQueue(ctx, why, failures) // whoever ends the wait ends this, too
+	default:
+		span := b.backoff(failures)
+		if ctx.Err() == nil {
+			b.cfg.Logger.Error("Consumer of queue lost", "queue", sub.queue, "error", why, "retry_in", span)
+		}
+		wait(ctx, span)
+	}
+	return failures + 1
 }
 
 // open waits for a session and consumes on it. A queue whose stream was lost is declared again first, as far as it was declared here.
