@@ -2,6 +2,7 @@ package taskq
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/worker"
@@ -25,6 +26,9 @@ type Config struct {
 	// published to it. The delay queues of RabbitMQ (countdown, ETA, retries) must exist then, too. The queue that a process reads
 	// its results from with rpc:// is its own, and declared in every mode.
 	Declare broker.DeclareMode
+	// DeliveryTimeout is RabbitMQ's consumer_timeout, which a client cannot ask for: how long a delivery may be unacknowledged before the
+	// server takes it back. 0 means 30 min, the server's default. Workers warn of tasks that may take longer.
+	DeliveryTimeout time.Duration
 	// WaitForBroker makes the first use of a broker that is away wait and try again for ever, instead of failing; workers want it.
 	// A broker that is there and refuses the credentials is an error all the same.
 	WaitForBroker bool

@@ -92,7 +92,8 @@ type Posting struct {
 	Message Message
 }
 
-// Optional capabilities of a Broker, in the manner of database/sql/driver. All brokers of this module have them.
+// Optional capabilities of a Broker, in the manner of database/sql/driver. All brokers of this module have them, but for Impatient,
+// which only RabbitMQ is.
 type (
 	// BatchPublisher publishes several messages at the cost of little more than one, in their order. It returns what Publish would
 	// have returned for each, or nil when all were taken. Some may be taken and others not.
@@ -114,6 +115,10 @@ type (
 	// Measurer returns the depth of a queue; ErrNoQueue when it does not exist.
 	Measurer interface {
 		Measure(ctx context.Context, queue string) (QueueStats, error)
+	}
+	// Impatient brokers take a delivery back that is not settled within the timeout, and hand it out again.
+	Impatient interface {
+		DeliveryTimeout() time.Duration
 	}
 	// Delayer publishes a message that becomes visible after the delay. The message waits in the broker, not in this process.
 	// Implementations may deliver up to 100 ms late. When the broker has no such exact delay they may deliver early, but never

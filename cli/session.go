@@ -112,6 +112,7 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	cfg.DefaultQueue = s.Config.Text("default_queue")
 	cfg.QueueType = broker.QueueType(strings.ToLower(s.Config.Text("queue_type")))
 	cfg.Declare = s.declareMode()
+	cfg.DeliveryTimeout = s.Config.Seconds("worker.delivery_timeout")
 	cfg.Logger = s.Log
 	if cfg.BrokerURL == "" && !s.offline {
 		path, err := sqlitedb.DefaultPath()

@@ -74,6 +74,10 @@ func workerSettings() []config.Key {
 			Help: "cancel a task's context after so long; 0 means never",
 		},
 		{
+			Name: "worker.delivery_timeout", Kind: config.Seconds, Flag: "delivery-timeout",
+			Help: "RabbitMQ's consumer_timeout, which cannot be asked for: a delivery unacknowledged for so long comes again; 0 means 1800",
+		},
+		{
 			Name: "worker.shutdown_timeout", Kind: config.Seconds, Flag: "shutdown-timeout",
 			Help: "how long a warm shutdown waits for running tasks; 0 means until they are done",
 		},

@@ -36,6 +36,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.set(p, consumer)
 	cancelled := w.cancelWhenStopping(detached, consumer)
+	w.warnOfLongTasks(ctx)
 	w.log.InfoContext(ctx, "worker ready", "hostname", w.cfg.Hostname)
 	err = w.receive(ctx, consumer)
 	stop()

@@ -3,6 +3,7 @@ package amqp
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 )
 
 // Stats counts what happened to a Broker since Open.
@@ -43,3 +44,6 @@ func (c *counts) left(why error) {
 	}
 	c.apart.Add(1)
 }
+
+// DeliveryTimeout implements broker.Impatient with Config.DeliveryTimeout.
+func (b *Broker) DeliveryTimeout() time.Duration { return b.cfg.DeliveryTimeout }

@@ -60,7 +60,12 @@ func newApp(t *testing.T, url string, tasks ...task.Definition) *taskq.App {
 
 func newAppWith(t *testing.T, url string, opts worker.Options, tasks ...task.Definition) *taskq.App {
 	t.Helper()
-	app, err := taskq.New(taskq.Config{BrokerURL: url, Logger: slog.New(slog.DiscardHandler), Worker: opts})
+	return newAppOf(t, taskq.Config{BrokerURL: url, Logger: slog.New(slog.DiscardHandler), Worker: opts}, tasks...)
+}
+
+func newAppOf(t *testing.T, cfg taskq.Config, tasks ...task.Definition) *taskq.App {
+	t.Helper()
+	app, err := taskq.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
