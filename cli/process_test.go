@@ -38,6 +38,14 @@ type note struct {
 	Loud bool   `task:"loud,optional"`
 }
 
+type nap struct {
+	Seconds float64 `task:"seconds"`
+}
+
+type file struct {
+	Path string `task:"path"`
+}
+
 // register gives the program tasks that end in each way there is.
 func register(app *taskq.App) error {
 	return app.Register(
@@ -47,6 +55,26 @@ func register(app *taskq.App) error {
 		task.New("tasks.wait", func(ctx context.Context, _ struct{}) (any, error) {
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
+		}),
+		task.New("tasks.nap", func(ctx context.Context, n nap) (string, error) {
+			select {
+			case <-time.After(time.Duration(n.Seconds * float64(time.Second))):
+				return "rested", nil
+			case <-ctx.Done():
+				return "", context.Cause(ctx)
+			}
+		}),
+		task.New("tasks.until", func(ctx context.Context, f file) (string, error) {
+			for {
+				if _, err := os.Stat(f.Path); err == nil {
+					return "it is there", nil
+				}
+				select {
+				case <-time.After(10 * time.Millisecond):
+				case <-ctx.Done():
+					return "", context.Cause(ctx)
+				}
+			}
 		}),
 		task.New("tasks.stuck", func(context.Context, struct{}) (any, error) { select {} }),
 		task.New("tasks.flaky", func(ctx context.Context, _ struct{}) (string, error) {

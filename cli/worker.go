@@ -38,8 +38,8 @@ func (p *program) workerCommand() Command {
 		Long: `Take tasks from queues and run them.
 
 The first SIGTERM or Ctrl+C is a warm shutdown: running tasks end, the others go back to their queues. The second one, or
-SIGQUIT, is a cold shutdown: running tasks are cancelled. The third one ends the process at once. SIGUSR1 writes the state of
-the worker and all its goroutines to stderr.`,
+SIGQUIT, is a cold shutdown: running tasks are cancelled. The third one ends the process at once. As with Celery, the variable
+REMAP_SIGTERM=SIGQUIT makes SIGTERM mean SIGQUIT. SIGUSR1 writes the state of the worker and all its goroutines to stderr.`,
 		Example: `worker -P solo
 worker -P threads -c 8 -Q celery,mail
 worker -b amqp://guest:guest@localhost:5672// -l debug --time-limit 300`,
@@ -72,7 +72,9 @@ func (f *workerFlags) run(ctx context.Context, s *Session, _ []string) error {
 	ctx, warm := context.WithCancel(ctx)
 	defer warm()
 	// Before anything that can take its time: a worker that waits for its broker must be stoppable, too.
-	stop := &shutdown{out: s.Out, err: s.Err, warm: warm, exit: os.Exit}
+	stop := &shutdown{
+		out: s.Out, err: s.Err, warm: warm, exit: os.Exit, remapTerm: s.program.getenv("REMAP_SIGTERM") == "SIGQUIT",
+	}
 	defer listen(stop)()
 
 	opts, err := s.workerOptions()
