@@ -72,7 +72,7 @@ func TestHeartbeatsAcksAndResultsWorkDuringAWarmShutdown(t *testing.T) {
 func TestABrokerThatIsGoneOrSilentDoesNotHoldUpTheEnd(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(*testserver.Proxy){
-		"gone": (*testserver.Proxy).Refuse, "silent": (*testserver.Proxy).Stall,
+		"gone": (*testserver.Proxy).Refuse, "silent": func(p *testserver.Proxy) { p.Stall() },
 	} {
 		for _, task := range []string{"tasks.wait", "tasks.stuck"} {
 			t.Run(name+" "+task, func(t *testing.T) {

@@ -1,55 +1,19 @@
 package amqp_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/internal/testserver"
 )
 
-// lines is a log that tests look into.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) count(word string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), word)
-}
-
-// waitFor waits until n lines have the word.
-func (l *lines) waitFor(t *testing.T, word string, n int) {
-	t.Helper()
-	for ctx := timeout(t, patience); l.count(word) < n; {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%d lines with %q, want %d", l.count(word), word, n)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
 func TestDeletedQueueIsNotDeclaredAgainByAPassiveConsumer(t *testing.T) {
 	t.Parallel()
-	log := &lines{}
+	log := newJournal(t)
 	cfg := config(t, testserver.AMQP(t))
-	cfg.Declare, cfg.Logger = broker.DeclarePassive, slog.New(slog.NewTextHandler(log, nil))
+	cfg.Declare, cfg.Logger = broker.DeclarePassive, log.logger()
 	passive, other := open(t, cfg), open(t, config(t, testserver.AMQP(t)))
 	queue := declared(t, other, broker.Queue{MaxPriority: 3})
 	topology := broker.TaskQueue(broker.Queue{Name: queue})
@@ -62,7 +26,7 @@ func TestDeletedQueueIsNotDeclaredAgainByAPassiveConsumer(t *testing.T) {
 	if err := other.DeleteQueue(t.Context(), queue); err != nil {
 		t.Fatal(err)
 	}
-	log.waitFor(t, "Consumer of queue lost", 3) // when it was deleted, and with each attempt since
+	log.await(3, "Consumer of queue lost") // when it was deleted, and with each attempt since
 	if _, err := other.Measure(t.Context(), queue); !errors.Is(err, broker.ErrNoQueue) {
 		t.Errorf("measure = %v, want %v", err, broker.ErrNoQueue)
 	}
