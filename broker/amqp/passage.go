@@ -31,7 +31,7 @@ func newPassage(sub *subscription, st *stream) *passage {
 	p := &passage{
 		sub: sub, st: st, count: -1,
 		ages:  time.NewTicker(max(cfg.DeliveryTimeout/apartAfter/4, time.Millisecond)),
-		watch: newWatch(cfg.WatchInterval),
+		watch: newWatch(cfg.WatchInterval << min(sub.silences, maxSilences)),
 	}
 	if sub.c.b.topology.queue(sub.queue).Type == broker.Quorum {
 		p.count = 0
@@ -47,6 +47,7 @@ func (p *passage) stop() {
 func (p *passage) hold(d amqp091.Delivery) {
 	p.held, p.since = received{st: p.st, queue: p.sub.queue, count: p.count, Delivery: d}, time.Now()
 	p.watch.received = true
+	p.sub.silences = 0
 }
 
 // over is why the client library has no more deliveries.

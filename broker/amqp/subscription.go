@@ -16,6 +16,9 @@ type subscription struct {
 	c     *consumer
 	queue string
 	tags  int // consumers started so far
+	// silences counts the consumers replaced because they were silent, since something came. Each doubles the time until the next:
+	// where another consumer is the single active one, silence is the rule.
+	silences int
 
 	first     chan error    // gets the outcome of the first stream; buffered
 	retune    chan struct{} // wakes for another prefetch; buffered
@@ -216,6 +219,7 @@ func (sub *subscription) pump(ctx context.Context, st *stream) error {
 		case stats := <-p.watch.answers:
 			if p.watch.judge(stats) {
 				sub.c.b.counts.silent.Add(1)
+				sub.silences++
 				return fmt.Errorf("%w (%d messages, %d consumers)", errSilent, stats.Messages, stats.Consumers)
 			}
 		case <-ctx.Done():

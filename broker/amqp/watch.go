@@ -9,6 +9,9 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 )
 
+// maxSilences bounds how often the interval of the looks doubles.
+const maxSilences = 6
+
 // watch looks after a stream that receives nothing: whether the broker still knows its consumer, and whether messages wait although
 // the stream could take them. Connected and not consuming is a state that no error reports.
 type watch struct {
