@@ -102,10 +102,11 @@ func (w *Worker) shutdown(ctx context.Context, consumer broker.Consumer, cancell
 	if err := <-cancelled; err != nil && !errors.Is(err, broker.ErrClosed) {
 		w.log.WarnContext(ctx, "consumer could not be cancelled", "error", err)
 	}
-	left := w.drain(ctx)
+	left := w.drain()
 
 	closing, cancel := context.WithTimeout(ctx, closeWait)
 	defer cancel()
+	w.abandon(ctx)
 	if err := consumer.Close(closing); err != nil && !errors.Is(err, broker.ErrClosed) {
 		w.log.WarnContext(ctx, "consumer could not be closed", "error", err)
 	}
@@ -115,21 +116,25 @@ func (w *Worker) shutdown(ctx context.Context, consumer broker.Consumer, cancell
 	return nil
 }
 
-// drain waits for the running tasks, has the contexts of those that outlast the grace cancelled, and gives back what is left
-// killGrace later. It returns how many tasks did not end by themselves.
-func (w *Worker) drain(ctx context.Context) int {
+// drain waits for the running tasks and has the contexts of those that outlast the grace cancelled. It returns how many tasks did not
+// end by themselves; some of them may still run.
+func (w *Worker) drain() int {
 	if w.settled(w.grace) == nil {
 		return 0
 	}
 	left := w.running.len()
-	if w.settled(w.settling) == nil {
-		return left
-	}
+	_ = w.settled(w.settling) // what is left then is abandoned
+	return left
+}
+
+// abandon gives back what still runs, side by side: a broker that does not answer costs its time limit once.
+func (w *Worker) abandon(ctx context.Context) {
+	var wg sync.WaitGroup
 	for _, e := range w.running.all() {
 		w.log.WarnContext(ctx, "task abandoned", "task", e.req.Name, "id", e.req.ID)
-		e.giveBack()
+		wg.Go(e.giveBack)
 	}
-	return left
+	wg.Wait()
 }
 
 // settled stops the pool, which hands back the jobs that wait for their slot's resources and cancels what still runs when ctx ends,
