@@ -155,6 +155,27 @@ func TestAQueueThatWasDeletedIsDeclaredAgain(t *testing.T) {
 	}
 }
 
+func TestWhatIsDeclaredIsTheConfigurationsChoice(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[broker.DeclareMode]error{
+		"": nil, broker.DeclareAuto: nil, broker.DeclarePassive: broker.ErrNoQueue, broker.DeclareNever: broker.ErrUnroutable,
+	} {
+		app := newApp(t, taskq.Config{Declare: mode}, add())
+		if _, err := add().Send(t.Context(), app, pair{2, 3}); !errors.Is(err, want) {
+			t.Errorf("send with %q to a missing queue = %v, want %v", mode, err, want)
+		}
+		if mode.Creates() {
+			continue
+		}
+		if err := app.Run(t.Context()); !errors.Is(err, broker.ErrNoQueue) {
+			t.Errorf("worker with %q of a missing queue = %v, want %v", mode, err, broker.ErrNoQueue)
+		}
+	}
+	if _, err := taskq.New(taskq.Config{Declare: "maybe"}); !errors.Is(err, broker.ErrInvalid) {
+		t.Errorf("declare mode maybe = %v, want %v", err, broker.ErrInvalid)
+	}
+}
+
 func TestCountdownAndExpiryCountFromTheSending(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
