@@ -23,7 +23,7 @@ type Config struct {
 	// Declare says what a worker and Send make sure of. "" and broker.DeclareAuto create the queues that are missing, as Celery does.
 	// With broker.DeclarePassive nothing is created: each queue must exist, and is used as it is, whatever its properties. With
 	// broker.DeclareNever nothing is asked for either: a queue that is missing shows when a worker consumes it or a call is
-	// published to it. The delay queues of RabbitMQ (countdown, ETA, retries) must exist then, too. The queue that a process reads
+	// published to it; only that of a delayed call is looked up. The delay queues of RabbitMQ (countdown, ETA, retries) must exist. The queue that a process reads
 	// its results from with rpc:// is its own, and declared in every mode.
 	Declare broker.DeclareMode
 	// DeliveryTimeout is RabbitMQ's consumer_timeout, which a client cannot ask for: how long a delivery may be unacknowledged before the
