@@ -76,5 +76,5 @@ func slots(opts worker.Options) int {
 	case opts.Pool == pool.Solo:
 		return 1
 	}
-	return runtime.NumCPU()
+	return runtime.GOMAXPROCS(0)
 }

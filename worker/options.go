@@ -20,7 +20,8 @@ import (
 // Options are what the operator of a worker chooses. The zero value is ready to use.
 type Options struct {
 	Pool pool.Kind // "": Goroutines
-	// Concurrency is the number of slots; 0 means 1 for the solo pool and the number of CPUs for the others.
+	// Concurrency is the number of slots; 0 means 1 for the solo pool and for the others the number of CPUs that
+	// the process may use (GOMAXPROCS, which a container's limit sets).
 	Concurrency int
 	// Queues to consume; none means the application's default queue.
 	Queues []string
@@ -71,7 +72,7 @@ func (c *Config) complete() error {
 		c.Pool = pool.Goroutines
 	}
 	if c.Concurrency == 0 {
-		c.Concurrency = runtime.NumCPU()
+		c.Concurrency = runtime.GOMAXPROCS(0)
 		if c.Pool == pool.Solo {
 			c.Concurrency = 1
 		}
