@@ -39,7 +39,7 @@ func (b *Broker) Consume(ctx context.Context, cfg broker.ConsumeConfig) (broker.
 		select {
 		case err = <-sub.first:
 		case <-ctx.Done():
-			err = fmt.Errorf("%w: %w", broker.ErrUnavailable, ctx.Err())
+			err = b.consuming.late(ctx)
 		}
 		if err != nil {
 			_ = c.Close(context.WithoutCancel(ctx)) // bounded by the session's guards

@@ -67,12 +67,22 @@ func (l *link) await(ctx context.Context, failFast bool) (*session, error) {
 			if l.b.life.Err() != nil {
 				return nil, broker.ErrClosed
 			}
-			if last == nil {
-				return nil, fmt.Errorf("%w: no connection: %w", broker.ErrUnavailable, ctx.Err())
-			}
-			return nil, fmt.Errorf("%w: no connection: %w: %w", broker.ErrUnavailable, ctx.Err(), last)
+			return nil, l.late(ctx)
 		}
 	}
+}
+
+// late is the error of a request whose context ended; it says why there is no session if there is none.
+func (l *link) late(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.current != nil && l.current.alive():
+		return fmt.Errorf("%w: %w", broker.ErrUnavailable, ctx.Err())
+	case l.last == nil:
+		return fmt.Errorf("%w: no connection: %w", broker.ErrUnavailable, ctx.Err())
+	}
+	return fmt.Errorf("%w: no connection: %w: %w", broker.ErrUnavailable, ctx.Err(), l.last)
 }
 
 // away is the error for somebody who does not wait for a connection.

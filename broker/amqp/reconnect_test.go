@@ -22,7 +22,20 @@ func TestSharedServer(t *testing.T) {
 	})
 	t.Parallel()
 	for claim, test := range map[string]func(*testing.T, *tenant){
-		"stale deliveries never reach the wire": keepsStaleDeliveriesOffTheWire,
+		"stale deliveries never reach the wire":                          keepsStaleDeliveriesOffTheWire,
+		"an unknown tag costs a channel and not the consumer":            survivesUnknownTag,
+		"a queue that others declared differently meanwhile is consumed": consumesWhatOthersDeclared,
+		"permissions may be taken away and given back":                   awaitsPermission,
+		"a queue that is locked is consumed once it is free":             awaitsLockedQueue,
+		"publishing to a deleted exchange disturbs no queue":             outlivesItsExchange,
+		"a changed password is asked for loudly and patiently":           awaitsItsPassword,
+		"a vhost may be deleted and made again":                          awaitsItsVhost,
+		"the limit of connections is named":                              namesTheConnectionLimit,
+		"silence of the server is noticed":                               noticesStall(instance.ToClient),
+		"silence of our own side is noticed":                             noticesStall(instance.ToServer),
+		"silence of both sides is noticed":                               noticesStall(),
+		"work goes on between cuts":                                      makesProgressWhileFlapping,
+		"of several hosts the living one is found":                       findsTheLivingHost,
 	} {
 		t.Run(claim, func(t *testing.T) {
 			t.Parallel()

@@ -3,6 +3,7 @@ package amqp_test
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"testing"
 	"time"
 
@@ -37,6 +38,22 @@ func open(t testing.TB, cfg amqp.Config) *amqp.Broker {
 		}
 	})
 	return b
+}
+
+// parse reads the URL of a test server, whose text must not get into a message.
+func parse(t testing.TB, raw string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(raw)
+	if err != nil {
+		t.Fatal("bad URL of the test server")
+	}
+	return u
+}
+
+func passwordOf(t testing.TB, raw string) string {
+	t.Helper()
+	password, _ := parse(t, raw).User.Password()
+	return password
 }
 
 func TestPassesTheBrokerSuite(t *testing.T) {

@@ -57,12 +57,15 @@ func (n *tenant) config() amqp.Config {
 	return cfg
 }
 
-func (n *tenant) url() string {
+// url is the tenant's, through its proxy.
+func (n *tenant) url() string { return n.at(n.proxy.URL) }
+
+// directly is the tenant's URL past the proxy.
+func (n *tenant) directly() string { return n.at(n.server.URL) }
+
+func (n *tenant) at(server string) string {
 	n.t.Helper()
-	u, err := url.Parse(n.proxy.URL)
-	if err != nil {
-		n.t.Fatal("bad URL of the proxy")
-	}
+	u := parse(n.t, server)
 	u.User, u.Path = url.UserPassword(n.name, n.password), "/"+n.name
 	return u.String()
 }

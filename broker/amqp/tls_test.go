@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -25,10 +24,7 @@ const (
 // with adds parameters, names and values in turn, to a URL.
 func with(t testing.TB, raw string, pairs ...string) string {
 	t.Helper()
-	u, err := url.Parse(raw)
-	if err != nil {
-		t.Fatal("bad URL of the test server")
-	}
+	u := parse(t, raw)
 	q := u.Query()
 	for i := 0; i < len(pairs); i += 2 {
 		q.Set(pairs[i], pairs[i+1])
@@ -44,16 +40,6 @@ func connects(t testing.TB, cfg amqp.Config) {
 	if _, err := b.Measure(timeout(t, patience), "taskq.test.nowhere"); !errors.Is(err, broker.ErrNoQueue) {
 		t.Errorf("measure = %v, want %v", err, broker.ErrNoQueue)
 	}
-}
-
-func passwordOf(t testing.TB, raw string) string {
-	t.Helper()
-	u, err := url.Parse(raw)
-	if err != nil {
-		t.Fatal("bad URL of the test server")
-	}
-	password, _ := u.User.Password()
-	return password
 }
 
 func TestTLS(t *testing.T) {
@@ -156,10 +142,7 @@ func logsInByCertificate(t *testing.T, server *testserver.RabbitMQ, authority *t
 	server.Eval(`rabbit_auth_backend_internal:add_user(<<"robot">>, <<"unused">>, <<"test">>)`)
 	server.Eval(`rabbit_auth_backend_internal:set_permissions(<<"robot">>, <<"/">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>)`)
 	address := func(name string) string {
-		u, err := url.Parse(strict)
-		if err != nil {
-			t.Fatal("bad URL of the test server")
-		}
+		u := parse(t, strict)
 		u.User = nil
 		c := authority.Issue(name, forHour)
 		return with(t, u.String(), "auth_mechanism", "external", "cacertfile", authority.File, "certfile", c.File, "keyfile", c.Key)

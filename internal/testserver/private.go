@@ -68,6 +68,22 @@ func (r *RabbitMQ) Restart() {
 	r.Start()
 }
 
+// Pause stops the server where it is: its connections stay open and silent until Continue.
+func (r *RabbitMQ) Pause() {
+	r.t.Helper()
+	if err := r.server.Pause(); err != nil {
+		r.t.Fatalf("pause RabbitMQ: %v", err)
+	}
+}
+
+// Continue ends Pause.
+func (r *RabbitMQ) Continue() {
+	r.t.Helper()
+	if err := r.server.Continue(); err != nil {
+		r.t.Fatalf("continue RabbitMQ: %v", err)
+	}
+}
+
 // CloseConnections has the server close every client's connection, as an operator does (320 CONNECTION_FORCED).
 func (r *RabbitMQ) CloseConnections() {
 	r.t.Helper()
