@@ -117,6 +117,12 @@ func bareNetError(err error) error {
 	return err
 }
 
+// isSocketError reports whether err came from the connection itself: a write fails before the client library has noticed its end.
+func isSocketError(err error) bool {
+	_, ok := errors.AsType[*net.OpError](err)
+	return ok || ended(err)
+}
+
 func isTimeout(err error) bool {
 	var netErr net.Error
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) ||

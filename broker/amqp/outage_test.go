@@ -85,19 +85,28 @@ func makesProgressWhileFlapping(t *testing.T, n *tenant) {
 			}
 		}
 	})
-	const cuts = 50
+	const cuts = 30
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for range cuts {
 		<-ticker.C
 		n.proxy.Cut()
 	}
+	before := n.log.count("Cannot connect to broker")
+	n.proxy.Refuse()
+	for range 6 {
+		<-ticker.C
+	}
+	if tries := n.log.count("Cannot connect to broker") - before; tries > 150 {
+		t.Errorf("%d tries in 300 ms, want pauses between them", tries)
+	}
+	n.proxy.Resume()
 	stop()
 	work.Wait()
 	if sent < cuts || len(taken) < cuts {
 		t.Errorf("%d messages were sent and %d taken over %d cuts, want progress between them", sent, len(taken), cuts)
 	}
-	if tries := n.log.count("Connected to broker again") + n.log.count("Cannot connect to broker"); tries > 3*cuts {
+	if tries := n.log.count("Connected to broker again"); tries > 3*cuts {
 		t.Errorf("%d connects over %d cuts, want at most one for each connection and cut", tries, cuts)
 	}
 }

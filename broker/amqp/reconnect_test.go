@@ -10,39 +10,8 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/broker/amqp"
-	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/internal/testserver/instance"
 )
-
-// TestSharedServer has faults that befall one tenant of a server.
-func TestSharedServer(t *testing.T) {
-	server := testserver.StartRabbitMQ(t)
-	t.Run("nothing is left behind by a thousand reconnects", func(t *testing.T) {
-		leavesNothingBehind(t, newTenant(t, server)) // while this is the only test that runs
-	})
-	t.Parallel()
-	for claim, test := range map[string]func(*testing.T, *tenant){
-		"stale deliveries never reach the wire":                          keepsStaleDeliveriesOffTheWire,
-		"an unknown tag costs a channel and not the consumer":            survivesUnknownTag,
-		"a queue that others declared differently meanwhile is consumed": consumesWhatOthersDeclared,
-		"permissions may be taken away and given back":                   awaitsPermission,
-		"a queue that is locked is consumed once it is free":             awaitsLockedQueue,
-		"publishing to a deleted exchange disturbs no queue":             outlivesItsExchange,
-		"a changed password is asked for loudly and patiently":           awaitsItsPassword,
-		"a vhost may be deleted and made again":                          awaitsItsVhost,
-		"the limit of connections is named":                              namesTheConnectionLimit,
-		"silence of the server is noticed":                               noticesStall(instance.ToClient),
-		"silence of our own side is noticed":                             noticesStall(instance.ToServer),
-		"silence of both sides is noticed":                               noticesStall(),
-		"work goes on between cuts":                                      makesProgressWhileFlapping,
-		"of several hosts the living one is found":                       findsTheLivingHost,
-	} {
-		t.Run(claim, func(t *testing.T) {
-			t.Parallel()
-			test(t, newTenant(t, server))
-		})
-	}
-}
 
 // footprint is what a process holds.
 type footprint struct{ goroutines, files int }

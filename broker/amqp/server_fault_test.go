@@ -13,25 +13,6 @@ import (
 	"github.com/seed-399731e2/taskq/internal/testserver"
 )
 
-// TestServerFaults has faults that befall a whole server, one after the other.
-func TestServerFaults(t *testing.T) {
-	t.Parallel()
-	server := testserver.StartRabbitMQ(t)
-	for _, c := range []struct {
-		claim string
-		test  func(*testing.T, *tenant)
-	}{
-		{"an overdue delivery costs its own queue a channel and nobody else's", losesOnlyTheOverdueQueue},
-		{"the limit of channels is named", namesTheChannelLimit},
-		{"close ends in time during an alarm", closesDuringAlarm},
-		{"a short pause of the server goes unnoticed", outlivesShortPause},
-		{"a long pause of the server costs one session", replacesSessionOnce},
-		{"when a server dies under load the next one is used", failsOver},
-	} {
-		t.Run(c.claim, func(t *testing.T) { c.test(t, newTenant(t, server)) })
-	}
-}
-
 func namesTheChannelLimit(t *testing.T, n *tenant) {
 	n.server.Eval(`application:set_env(rabbit, channel_max, 2)`)
 	defer n.server.Eval(`application:set_env(rabbit, channel_max, 2047)`)

@@ -11,12 +11,71 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/internal/testserver"
+	"github.com/seed-399731e2/taskq/internal/testserver/instance"
 )
 
-func TestKilledServerLosesNothingThatWasConfirmed(t *testing.T) {
+// TestServer has everything that befalls connections to one server: while nothing else runs, then each in a vhost of its own, then
+// what befalls all of the server, one after the other.
+func TestServer(t *testing.T) {
+	server := testserver.StartRabbitMQWithCertificates(t)
+	t.Run("a thousand reconnects leave nothing behind", func(t *testing.T) { leavesNothingBehind(t, newTenant(t, server)) })
 	t.Parallel()
-	server := testserver.StartRabbitMQ(t)
-	b := open(t, config(t, server.URL))
+	t.Run("a connection", func(t *testing.T) {
+		t.Run("with TLS", func(t *testing.T) {
+			t.Parallel()
+			speaksTLS(t, server)
+		})
+		for claim, test := range tenantTests() {
+			t.Run(claim, func(t *testing.T) {
+				t.Parallel()
+				test(t, newTenant(t, server))
+			})
+		}
+	})
+	for _, c := range serverTests() {
+		t.Run(c.claim, func(t *testing.T) { c.test(t, newTenant(t, server)) })
+	}
+}
+
+func tenantTests() map[string]func(*testing.T, *tenant) {
+	return map[string]func(*testing.T, *tenant){
+		"stale deliveries never reach the wire":                          keepsStaleDeliveriesOffTheWire,
+		"an unknown tag costs a channel and not the consumer":            survivesUnknownTag,
+		"a queue that others declared differently meanwhile is consumed": consumesWhatOthersDeclared,
+		"permissions may be taken away and given back":                   awaitsPermission,
+		"a queue that is locked is consumed once it is free":             awaitsLockedQueue,
+		"publishing to a deleted exchange disturbs no queue":             outlivesItsExchange,
+		"a changed password is asked for loudly and patiently":           awaitsItsPassword,
+		"a vhost may be deleted and made again":                          awaitsItsVhost,
+		"the limit of connections is named":                              namesTheConnectionLimit,
+		"silence of the server is noticed":                               noticesStall(instance.ToClient),
+		"silence of our own side is noticed":                             noticesStall(instance.ToServer),
+		"silence of both sides is noticed":                               noticesStall(),
+		"work goes on between cuts":                                      makesProgressWhileFlapping,
+		"of several hosts the living one is found":                       findsTheLivingHost,
+	}
+}
+
+type serverTest struct {
+	claim string
+	test  func(*testing.T, *tenant)
+}
+
+func serverTests() []serverTest {
+	return []serverTest{
+		{"an overdue delivery costs its own queue a channel and nobody else's", losesOnlyTheOverdueQueue},
+		{"the limit of channels is named", namesTheChannelLimit},
+		{"close ends in time during an alarm", closesDuringAlarm},
+		{"a short pause of the server goes unnoticed", outlivesShortPause},
+		{"a long pause of the server costs one session", replacesSessionOnce},
+		{"an alarm makes publishers wait and consumers go on", publishesAfterAlarm},
+		{"a killed server loses nothing that was confirmed", losesNothingConfirmed},
+		{"when a server dies under load the next one is used", failsOver},
+	}
+}
+
+func losesNothingConfirmed(t *testing.T, n *tenant) {
+	b := open(t, n.config())
 	queue := declared(t, b, broker.Queue{})
 	const messages = 300
 	var wg sync.WaitGroup
@@ -31,8 +90,8 @@ func TestKilledServerLosesNothingThatWasConfirmed(t *testing.T) {
 		})
 	}
 	<-started
-	server.Kill()
-	server.Start()
+	n.server.Kill()
+	n.server.Start()
 	wg.Wait()
 	c := consume(t, b, 50, queue)
 	got := map[string]bool{}
@@ -43,16 +102,14 @@ func TestKilledServerLosesNothingThatWasConfirmed(t *testing.T) {
 	}
 }
 
-func TestAlarmMakesPublishersWaitAndConsumersGoOn(t *testing.T) {
-	t.Parallel()
-	server := testserver.StartRabbitMQ(t)
-	b := open(t, config(t, server.URL))
+func publishesAfterAlarm(t *testing.T, n *tenant) {
+	b := open(t, n.config())
 	queue := declared(t, b, broker.Queue{})
 	publish(t, b, queue, "before")
 	publish(t, b, queue, "also before")
 	c := consume(t, b, 1, queue)
 	d := next(t, c)
-	server.Eval(`rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})`)
+	n.server.Eval(`rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})`)
 	for { // the broker says that it blocks once something was published
 		ctx := timeout(t, 200*time.Millisecond)
 		err := b.Publish(ctx, broker.Address{RoutingKey: queue}, broker.Message{Body: []byte("during")})
@@ -69,7 +126,7 @@ func TestAlarmMakesPublishersWaitAndConsumersGoOn(t *testing.T) {
 	}()
 	ack(t, d)
 	ack(t, next(t, c)) // consuming has a connection of its own
-	server.Eval(`rabbit_alarm:clear_alarm({resource_limit, memory, node()})`)
+	n.server.Eval(`rabbit_alarm:clear_alarm({resource_limit, memory, node()})`)
 	if err := <-waits; err != nil {
 		t.Errorf("publish that waited for the end of the alarm: %v", err)
 	}

@@ -126,14 +126,14 @@ func (s *session) explain(err error) error {
 		if errors.Is(err, amqp091.ErrChannelMax) {
 			return fmt.Errorf("%w: the connection has %d channels open, the broker's channel_max", broker.ErrUnavailable, s.conn.Config.ChannelMax)
 		}
-		if !s.conn.IsClosed() {
+		if !s.conn.IsClosed() && !isSocketError(err) {
 			return err
 		}
 		select { // the client library knows before watch does
 		case reply := <-s.closes:
 			s.fail(lossCause(reply))
 		default:
-			s.fail(err)
+			s.fail(bareNetError(err))
 		}
 	}
 	<-s.done

@@ -42,9 +42,7 @@ func connects(t testing.TB, cfg amqp.Config) {
 	}
 }
 
-func TestTLS(t *testing.T) {
-	t.Parallel()
-	server := testserver.StartRabbitMQWithCertificates(t)
+func speaksTLS(t *testing.T, server *testserver.RabbitMQ) {
 	authority := testserver.NewAuthority(t)
 	good := server.ListenTLS(testserver.TLS{Server: authority.Issue(here, forHour)})
 	strict := server.ListenTLS(testserver.TLS{Server: authority.Issue(here, forHour), Clients: authority})
@@ -174,7 +172,7 @@ func usesRenewedFiles(t *testing.T, server *testserver.RabbitMQ) {
 	server.Eval(`ssl:clear_pem_cache()`) // Erlang looks again after two minutes
 	proxy.Resume()
 	publish(t, b, queue, "after")
-	names := server.Eval(`[element(2, P) || C <- rabbit_networking:connections(), P <- rabbit_reader:info(C, [peer_cert_subject])]`)
+	names := server.Eval(`[element(2, P) || C <- rabbit_networking:connections(), {_, _} = P <- [catch hd(rabbit_reader:info(C, [peer_cert_subject]))]]`)
 	if !strings.Contains(names, "worker-two") || strings.Contains(names, "worker-one") {
 		t.Errorf("certificates of the clients: %s, want one of worker-two", names)
 	}
