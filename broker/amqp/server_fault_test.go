@@ -80,7 +80,7 @@ func replacesSessionOnce(t *testing.T, n *tenant) {
 	cfg.Heartbeat, cfg.DialTimeout = time.Second, 200*time.Millisecond
 	b := open(t, cfg)
 	queue := declared(t, b, broker.Queue{})
-	c := consume(t, b, 1, queue)
+	c := consume(t, b, 2, queue) // the old delivery counts until it is settled
 	publish(t, b, queue, "m")
 	old := next(t, c)
 	n.server.Pause()
