@@ -79,6 +79,11 @@ func check(to broker.Address, msg broker.Message, maxBody int) (amqp091.Table, e
 		}
 		size += 1 + len(f.value)
 	}
+	if !msg.Timestamp.IsZero() { // a zero one is left out
+		if err := checkTime("timestamp", msg.Timestamp); err != nil {
+			return nil, err
+		}
+	}
 	if len(msg.Body) > maxBody {
 		return nil, invalid("body", fmt.Sprintf("it has %d bytes, more than MaxBody, %d", len(msg.Body), maxBody))
 	}
@@ -109,6 +114,15 @@ func invalid(field, why string) error {
 func checkShort(field, value string) error {
 	if len(value) > maxShort {
 		return invalid(field, fmt.Sprintf("it has %d bytes, AMQP carries at most %d", len(value), maxShort))
+	}
+	return nil
+}
+
+// checkTime refuses what Python's client cannot make a date of: its worker would end.
+func checkTime(field string, t time.Time) error {
+	const lastSecond = 253402300799 // of the year 9999
+	if t.Unix() < 0 || t.Unix() > lastSecond {
+		return invalid(field, "it is not between the years 1970 and 9999, the ones that Python's client can read")
 	}
 	return nil
 }
@@ -176,6 +190,9 @@ func encodeValue(value any, what string, depth int) (any, int, error) {
 		}
 		return v, 9, nil
 	case time.Time:
+		if err := checkTime(what, v); err != nil {
+			return nil, 0, err
+		}
 		return time.Unix(v.Unix(), 0).UTC(), 9, nil // as it will be read
 	case []any:
 		return encodeArray(v, what, depth+1)

@@ -47,6 +47,8 @@ func TestWhatWouldEndTheConnectionIsRefusedBeforeTheWire(t *testing.T) {
 		`header "inf"`:     {Headers: broker.Table{"inf": math.Inf(-1)}},
 		`header "k"`:       {Headers: deep},
 		"header":           {Headers: wide},
+		`header "never"`:   {Headers: broker.Table{"never": time.Time{}}}, // Python's client fails on it
+		"timestamp":        {Timestamp: time.Unix(-1, 0)},
 		"body":             {Body: make([]byte, 1001)},
 		"expiration":       {Expiration: 50 * 24 * time.Hour},
 	} {
@@ -66,15 +68,16 @@ func TestWhatWouldEndTheConnectionIsRefusedBeforeTheWire(t *testing.T) {
 func TestCallersTablesStayAsTheyAre(t *testing.T) {
 	t.Parallel()
 	b := open(t, config(t, testserver.AMQP(t)))
-	queue := declared(t, b, broker.Queue{})
+	arguments := broker.Table{"x-max-length": int32(10)}
+	queue := declared(t, b, broker.Queue{Arguments: arguments, Type: broker.Classic})
 	headers := broker.Table{"x-death": []any{broker.Table{"count": int64(1)}}, "id": "1"}
 	before := maps.Clone(headers)
 	err := b.Publish(t.Context(), broker.Address{RoutingKey: queue}, broker.Message{Headers: headers})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(headers) != len(before) {
-		t.Errorf("headers = %v, want %v", headers, before)
+	if len(headers) != len(before) || len(arguments) != 1 {
+		t.Errorf("headers = %v, queue arguments = %v, want %v and one", headers, arguments, before)
 	}
 	d := next(t, consume(t, b, 1, queue))
 	if _, ok := d.Headers["x-death"]; ok {
