@@ -8,20 +8,24 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/internal/deadletter"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// accept decodes a delivery, looks its task up, asks the gates and hands it to a slot. Whatever is wrong with the message, it is
-// settled here and the worker goes on.
-func (w *Worker) accept(ctx context.Context, d *broker.Delivery) {
-	req, err := wire.Decode(d, w.cfg.Accept, w.cfg.Limits)
+// accept looks at what became of earlier deliveries, decodes this one, looks its task up, asks the gates and hands it to a slot.
+// Whatever is wrong with the message, it is settled here and the worker goes on.
+func (w *Worker) accept(ctx context.Context, a *arrival) {
+	if !w.admit(ctx, a) {
+		return
+	}
+	req, err := wire.Decode(a.Delivery, w.cfg.Accept, w.cfg.Limits)
 	if err != nil {
-		w.refuse(ctx, d, err)
+		w.refuse(ctx, a, err)
 		return
 	}
 	req.Hostname = w.cfg.Hostname
-	e := &execution{w: w, delivery: d, req: req, received: time.Now()}
+	e := &execution{w: w, delivery: a, req: req, received: time.Now()}
 	w.running.add(e)
 	e.spec = w.cfg.Registry.Lookup(req.Name)
 	switch {
@@ -43,22 +47,25 @@ func (w *Worker) accept(ctx context.Context, d *broker.Delivery) {
 
 // refuse settles a message that is no task message of ours: to the dead letters when the queue has some. When the message says who
 // waits for it, that caller learns why.
-func (w *Worker) refuse(ctx context.Context, d *broker.Delivery, err error) {
+func (w *Worker) refuse(ctx context.Context, a *arrival, err error) {
 	bad, ok := errors.AsType[*wire.MalformedError](err)
 	if !ok {
 		bad = &wire.MalformedError{Err: err}
 	}
-	w.log.ErrorContext(ctx, "message refused", "error", bad, "queue", d.Queue, "task", bad.Task, "id", bad.ID)
-	if bad.ID != "" && bad.Task != "" {
-		e := &execution{w: w, delivery: d, req: &task.Request{
-			ID: bad.ID, Name: bad.Task, ReplyTo: bad.ReplyTo, CorrelationID: bad.CorrelationID, Queue: d.Queue,
-		}}
-		w.running.add(e)
-		e.claim()
-		e.finish(verdict{state: task.Failure, err: bad, disposition: broker.Reject}, nil)
-		return
+	w.log.ErrorContext(ctx, "message refused", "error", bad, "queue", a.Queue, "task", bad.Task, "id", bad.ID)
+	e := &execution{w: w, delivery: a, req: &task.Request{
+		ID: bad.ID, Name: bad.Task, ReplyTo: bad.ReplyTo, CorrelationID: bad.CorrelationID, Queue: a.Queue,
+	}}
+	w.running.add(e)
+	v := verdict{err: bad, disposition: broker.Reject, reason: deadletter.Malformed}
+	if bad.Kind == wire.Refused {
+		v.reason = deadletter.Refused
 	}
-	_ = w.settleDelivery(d, broker.Reject)
+	if bad.ID != "" && bad.Task != "" {
+		v.state = task.Failure
+	}
+	e.claim()
+	e.finish(v, nil)
 }
 
 // unregistered settles a call of a task that this worker does not have: it fails for its caller, and the message goes to the dead
@@ -67,7 +74,7 @@ func (w *Worker) unregistered(ctx context.Context, e *execution) {
 	w.log.ErrorContext(ctx, "task unregistered: received a task of a name that this worker does not have; did you register it, or does the message belong to another queue?",
 		"task", e.req.Name, "id", e.req.ID, "queue", e.req.Queue)
 	e.claim()
-	e.finish(verdict{state: task.Failure, err: &notRegisteredError{e.req.Name}, disposition: broker.Reject}, nil)
+	e.finish(verdict{state: task.Failure, err: &notRegisteredError{e.req.Name}, disposition: broker.Reject, reason: deadletter.Unregistered}, nil)
 }
 
 // unsupported refuses a call that other tasks depend on: to run it and forget those would break the workflow without a word.
@@ -75,7 +82,7 @@ func (w *Worker) unsupported(ctx context.Context, e *execution) {
 	err := fmt.Errorf("task %s carries links, a chain or a chord, which this version of taskq does not advance: %w", e.req.Name, errors.ErrUnsupported)
 	w.log.ErrorContext(ctx, "task refused", "task", e.req.Name, "id", e.req.ID, "error", err)
 	e.claim()
-	e.finish(verdict{state: task.Failure, err: err, disposition: broker.Reject}, nil)
+	e.finish(verdict{state: task.Failure, err: err, disposition: broker.Reject, reason: deadletter.Refused}, nil)
 }
 
 // hasFollowUps reports whether anything is to happen after the task; the last task of a chain carries an empty one.

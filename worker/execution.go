@@ -14,7 +14,7 @@ import (
 // execution is one delivery on its way through the worker. Each step fills its own fields.
 type execution struct {
 	w        *Worker
-	delivery *broker.Delivery
+	delivery *arrival
 	received time.Time
 	req      *task.Request // decode
 	spec     *task.Spec    // lookup
@@ -115,7 +115,12 @@ func (e *execution) giveBack() {
 }
 
 // drop forgets an execution that is over.
-func (e *execution) drop() { e.w.running.remove(e) }
+func (e *execution) drop() {
+	e.w.running.remove(e)
+	if e.delivery.suspect != nil {
+		close(e.delivery.suspect.over)
+	}
+}
 
 func (e *execution) expired(now time.Time) bool {
 	return !e.req.Expires.IsZero() && now.After(e.req.Expires)

@@ -37,9 +37,11 @@ type plan struct {
 	opts    worker.Options
 	results result.Backend // nil: in memory
 	tasks   []task.Definition
+	before  func(*house) // the worker starts; may be nil
+	queues  []string     // nil: the one
 }
 
-// start runs a worker until the test ends. Messages that it rejects go to the queue dead.
+// start runs a worker until the test ends. Messages that it rejects go to the queue dead, by its own doing or by the broker's.
 func start(t *testing.T, p plan) *house {
 	t.Helper()
 	h := &house{t: t, results: p.results, ended: make(chan error, 1)}
@@ -51,17 +53,27 @@ func start(t *testing.T, p plan) *house {
 	if err := registry.Add(p.tasks...); err != nil {
 		t.Fatal(err)
 	}
-	h.declare(broker.Queue{Name: dead})
-	p.opts.Queues = []string{queue}
+	topology := taskQueue
+	if p.opts.DeadLetters {
+		topology = func(name string) broker.Queue { return broker.Queue{Name: name} }
+	} else {
+		h.declare(broker.Queue{Name: dead})
+	}
+	if p.opts.Queues = p.queues; p.queues == nil {
+		p.opts.Queues = []string{queue}
+	}
 	w, err := worker.New(worker.Config{
 		Options: p.opts, Broker: h.broker, Results: h.results, Registry: &registry, Logger: slog.New(slog.DiscardHandler),
-		Topology: func(name string) broker.Topology { return broker.TaskQueue(taskQueue(name)) },
+		Topology: func(name string) broker.Topology { return broker.TaskQueue(topology(name)) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.worker = w
-	h.declare(taskQueue(queue))
+	h.declare(topology(queue))
+	if p.before != nil {
+		p.before(h)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	h.cancel = cancel
 	go func() { h.ended <- w.Run(ctx) }()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/deadletter"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -26,7 +27,9 @@ type verdict struct {
 	err   error      // why, for the exceptional states
 	// disposition of the delivery; with early acknowledgement it is settled already.
 	disposition broker.Disposition
-	retryIn     time.Duration // before the next try, when state is Retried
+	reason      deadletter.Reason // of a rejection
+	buried      bool              // a copy is in the dead letters of the worker's own: the delivery is done
+	retryIn     time.Duration     // before the next try, when state is Retried
 }
 
 // judge is the whole outcome policy. It decides and does nothing.
@@ -45,7 +48,7 @@ func judge(end ending, retries int, settings *task.Settings) verdict {
 		if reject.Requeue {
 			return verdict{disposition: broker.Requeue, err: err}
 		}
-		return verdict{state: task.Failure, disposition: broker.Reject, err: err}
+		return verdict{state: task.Failure, disposition: broker.Reject, reason: deadletter.Rejected, err: err}
 	}
 	if stopped(end) {
 		return verdict{disposition: broker.Requeue, err: task.ErrShutdown}
@@ -67,7 +70,7 @@ func judge(end ending, retries int, settings *task.Settings) verdict {
 func failure(err error, settings *task.Settings) verdict {
 	v := verdict{state: task.Failure, err: err, disposition: broker.Ack}
 	if settings.RejectOnFailure {
-		v.disposition = broker.Reject
+		v.disposition, v.reason = broker.Reject, deadletter.Failed
 	}
 	return v
 }

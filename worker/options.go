@@ -37,6 +37,12 @@ type Options struct {
 	// ShutdownTimeout is how long a warm shutdown waits for the running tasks, counted from its beginning; 0 means until they are
 	// done. Those that still run then are cancelled and have 5 s to return.
 	ShutdownTimeout time.Duration
+	// DeadLetters declares a queue <name>.dead for each queue and keeps there what is rejected, with the reason in its headers. Without it,
+	// a rejected message goes where the broker's own policy says, or nowhere.
+	DeadLetters bool
+	// DeliveryLimit is how many workers a message may kill before it is a dead letter; 0 means 3, and at least 2 are needed. It holds with
+	// DeadLetters only.
+	DeliveryLimit int
 }
 
 // Config is what a worker is made of.
@@ -80,6 +86,9 @@ func (c *Config) complete() error {
 	if c.PrefetchMultiplier == 0 {
 		c.PrefetchMultiplier = 2
 	}
+	if c.DeliveryLimit == 0 {
+		c.DeliveryLimit = 3
+	}
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -115,6 +124,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("worker: prefetch multiplier %d is negative", o.PrefetchMultiplier)
 	case o.TimeLimit < 0 || o.SoftTimeLimit < 0 || o.ShutdownTimeout < 0:
 		return errors.New("worker: a time limit is negative")
+	case o.DeliveryLimit < 0 || o.DeliveryLimit == 1:
+		return fmt.Errorf("worker: delivery limit %d: at least 2 deliveries are needed to tell which task kills its worker", o.DeliveryLimit)
 	case o.TimeLimit > 0 && o.SoftTimeLimit > o.TimeLimit:
 		return fmt.Errorf("worker: the soft time limit %s is above the hard one, %s", o.SoftTimeLimit, o.TimeLimit)
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/deadletter"
 	"github.com/seed-399731e2/taskq/pool"
 )
 
@@ -25,14 +27,23 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	w.set(p, nil)
-	consumer, err := w.open(ctx)
-	if err != nil {
+	if err := w.declare(ctx); err != nil {
 		if ctx.Err() != nil {
 			err = nil // stopped while it waited for its broker: there was nothing to shut down
 		}
 		closing, cancel := context.WithTimeout(detached, closeWait)
 		defer cancel()
 		return errors.Join(err, p.Stop(closing))
+	}
+	defer w.loops.Wait()
+	w.startQuarantine()
+	consumer, err := w.open(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = nil
+		}
+		stop()
+		return errors.Join(err, w.shutdown(detached, nil, nil))
 	}
 	w.set(p, consumer)
 	cancelled := w.cancelWhenStopping(detached, consumer)
@@ -43,16 +54,42 @@ func (w *Worker) Run(ctx context.Context) error {
 	return errors.Join(err, w.shutdown(detached, consumer, cancelled))
 }
 
-// open declares the queues and starts the consumer.
-func (w *Worker) open(ctx context.Context) (broker.Consumer, error) {
+// declare makes sure of the queues.
+func (w *Worker) declare(ctx context.Context) error {
 	for _, queue := range w.cfg.Queues {
-		topology := w.cfg.Topology(queue)
-		if topology.IsEmpty() {
-			continue
+		names := []string{queue}
+		if w.cfg.DeadLetters {
+			names = append(names, deadletter.Queue(queue), deadletter.Quarantine(queue))
 		}
-		if err := w.cfg.Broker.Declare(ctx, topology); err != nil {
-			return nil, fmt.Errorf("worker: %w", err)
+		for _, name := range names {
+			topology := w.topologyOf(name)
+			if topology.IsEmpty() {
+				continue
+			}
+			if err := w.cfg.Broker.Declare(ctx, topology); err != nil {
+				return fmt.Errorf("worker: %w", err)
+			}
 		}
+	}
+	return nil
+}
+
+// topologyOf is what to declare for a queue: that of a work queue as configured; one that it has for what goes wrong is like it, and is
+// reached through the default exchange.
+func (w *Worker) topologyOf(queue string) broker.Topology {
+	t := w.cfg.Topology(queue)
+	if !slices.Contains(w.cfg.Queues, queue) {
+		t.Exchanges, t.Bindings = nil, nil
+	}
+	return t
+}
+
+// open starts the consumer. Suspects that wait come first: what the consumer holds when one of them kills the process would be
+// suspected, too.
+func (w *Worker) open(ctx context.Context) (broker.Consumer, error) {
+	select {
+	case <-w.examined:
+	case <-ctx.Done():
 	}
 	consumer, err := w.cfg.Broker.Consume(ctx, broker.ConsumeConfig{
 		Queues: w.cfg.Queues, Prefetch: w.cfg.Concurrency * w.cfg.PrefetchMultiplier,
@@ -70,14 +107,20 @@ func (w *Worker) receive(ctx context.Context, consumer broker.Consumer) error {
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
-				_ = w.settleDelivery(d, broker.Requeue)
+				_ = w.settleDelivery(arrive(d, nil), broker.Requeue)
 			}
 			return nil
 		case err != nil:
 			return fmt.Errorf("worker: receive: %w", err)
 		}
 		w.counts.received.Add(1)
-		w.accept(ctx, d)
+		a := arrive(d, nil)
+		if !w.takeTurn(ctx) {
+			_ = w.settleDelivery(a, broker.Requeue)
+			return nil
+		}
+		w.accept(ctx, a)
+		<-w.turn
 	}
 }
 

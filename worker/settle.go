@@ -19,6 +19,9 @@ func (e *execution) finish(v verdict, result any) {
 	if v.state == task.Retried {
 		v = e.publishRetry(ctx, v)
 	}
+	if v.disposition == broker.Reject && e.w.cfg.DeadLetters {
+		v = e.bury(ctx, v)
+	}
 	var meta task.Meta
 	if v.state != "" {
 		meta, v = e.meta(v, result)
@@ -27,7 +30,11 @@ func (e *execution) finish(v verdict, result any) {
 		}
 	}
 	if e.spec == nil || !e.spec.AckEarly || e.started.IsZero() {
-		_ = e.w.settleDelivery(e.delivery, v.disposition) // counted there; the broker hands the message out again
+		how := v.disposition
+		if v.buried {
+			how = broker.Ack
+		}
+		_ = e.w.settleDelivery(e.delivery, how) // counted there; the broker hands the message out again
 	}
 	e.report(ctx, v, result, meta.Traceback)
 }
@@ -66,7 +73,7 @@ func (w *Worker) publishLater(ctx context.Context, to broker.Address, msg broker
 // park puts a delivery that came before its time back into the broker until then, and settles it once that is confirmed.
 func (e *execution) park(ctx context.Context, wait time.Duration) {
 	e.claim()
-	msg := wire.Repark(e.delivery, time.Now())
+	msg := wire.Repark(e.delivery.Delivery, time.Now())
 	err := e.w.persist(e.w.settling, "task could not be parked", e.req, func(ctx context.Context) error {
 		return e.w.publishLater(ctx, broker.Address{RoutingKey: e.req.Queue}, msg, wait)
 	})
@@ -138,17 +145,21 @@ func isFinal(err error) bool {
 }
 
 // settleDelivery tells the broker. A stale delivery is no accident: the broker hands the message out again.
-func (w *Worker) settleDelivery(d *broker.Delivery, how broker.Disposition) error {
+func (w *Worker) settleDelivery(a *arrival, how broker.Disposition) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.settling), closeWait)
 	defer cancel()
-	err := d.Settle(ctx, how)
+	if how == broker.Requeue {
+		how = w.giveBack(ctx, a)
+	}
+	a.settled.Store(true)
+	err := a.Settle(ctx, how)
 	if errors.Is(err, broker.ErrSettled) { // with early acknowledgement, when the shutdown cuts the task off
-		w.log.ErrorContext(ctx, "task was acknowledged early and does not run again", "queue", d.Queue, "id", d.CorrelationID)
+		w.log.ErrorContext(ctx, "task was acknowledged early and does not run again", "queue", a.Queue, "id", a.CorrelationID)
 		return err
 	}
 	if err != nil {
 		w.counts.lost.Add(1)
-		w.log.WarnContext(ctx, "delivery was lost before it was settled and comes again", "queue", d.Queue, "id", d.CorrelationID, "error", err)
+		w.log.WarnContext(ctx, "delivery was lost before it was settled and comes again", "queue", a.Queue, "id", a.CorrelationID, "error", err)
 		return err
 	}
 	w.counts.settled.Add(1)

@@ -97,18 +97,22 @@ func (w *Worker) cancelWhenStopping(ctx context.Context, consumer broker.Consume
 }
 
 // shutdown is the one order in which everything ends: no new deliveries, the running tasks, their contexts cancelled, the rest given
-// back.
+// back. The consumer is nil when the worker was stopped before it had one.
 func (w *Worker) shutdown(ctx context.Context, consumer broker.Consumer, cancelled <-chan error) error {
-	if err := <-cancelled; err != nil && !errors.Is(err, broker.ErrClosed) {
-		w.log.WarnContext(ctx, "consumer could not be cancelled", "error", err)
+	if consumer != nil {
+		if err := <-cancelled; err != nil && !errors.Is(err, broker.ErrClosed) {
+			w.log.WarnContext(ctx, "consumer could not be cancelled", "error", err)
+		}
 	}
 	left := w.drain()
 
 	closing, cancel := context.WithTimeout(ctx, closeWait)
 	defer cancel()
 	w.abandon(ctx)
-	if err := consumer.Close(closing); err != nil && !errors.Is(err, broker.ErrClosed) {
-		w.log.WarnContext(ctx, "consumer could not be closed", "error", err)
+	if consumer != nil {
+		if err := consumer.Close(closing); err != nil && !errors.Is(err, broker.ErrClosed) {
+			w.log.WarnContext(ctx, "consumer could not be closed", "error", err)
+		}
 	}
 	if left > 0 {
 		return fmt.Errorf("worker: %w: %d still ran and went back to their queues", ErrAbandoned, left)

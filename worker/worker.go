@@ -22,6 +22,11 @@ type Worker struct {
 	running running
 	counts  counts
 
+	loops    sync.WaitGroup // the quarantine
+	turn     chan struct{}  // full while somebody has the right to start tasks
+	poked    chan struct{}  // this worker has sent a suspect to a quarantine; buffered
+	examined chan struct{}  // closed when the suspects that waited at the start have been run, or there is no quarantine
+
 	terminate  context.Context // done: a cold shutdown was asked for
 	terminated context.CancelFunc
 	phases
@@ -50,7 +55,7 @@ func New(cfg Config) (*Worker, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	w := &Worker{cfg: cfg, log: cfg.Logger, handlers: map[*task.Spec]task.Handler{}}
+	w := &Worker{cfg: cfg, log: cfg.Logger, handlers: map[*task.Spec]task.Handler{}, turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{})}
 	for _, spec := range cfg.Registry.All() {
 		if spec.Handler != nil {
 			w.handlers[spec] = task.Wrap(spec.Handler, cfg.Middleware)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/seed-399731e2/taskq/internal/mask"
 )
 
 // From is where a value came from.
@@ -86,7 +88,7 @@ func (v *Values) Show(name string) string {
 		return MaskURL(text)
 	}
 	if key.Secret && text != "" {
-		return masked
+		return mask.Masked
 	}
 	return text
 }
@@ -103,7 +105,7 @@ func (v *Values) Scrub(text string) string {
 			if at := strings.LastIndexByte(rest, '@'); at >= 0 {
 				user, password, _ := strings.Cut(rest[:at], ":")
 				if password != "" {
-					text = strings.ReplaceAll(text, user+":"+password+"@", user+":"+masked+"@")
+					text = strings.ReplaceAll(text, user+":"+password+"@", user+":"+mask.Masked+"@")
 				}
 			}
 		}

@@ -46,6 +46,25 @@ func Decode(d *broker.Delivery, accept codec.Set, limits Limits) (*task.Request,
 	return req, nil
 }
 
+// Identify reads whose message it is and who waits for it, without a look at the body: what cannot be read is left empty.
+func Identify(d *broker.Delivery) *task.Request {
+	req := &task.Request{
+		GroupIndex: -1,
+		ReplyTo:    d.ReplyTo, CorrelationID: d.CorrelationID,
+		Queue: d.Queue, Exchange: d.Exchange, RoutingKey: d.RoutingKey,
+		Priority: d.Priority, Redelivered: d.Redelivered,
+	}
+	identify(req, d.Headers)
+	req.IgnoreResult = (&reader{table: d.Headers}).flag("ignore_result")
+	if req.ID == "" { // protocol 1 keeps its id in the body, and here
+		req.ID = d.CorrelationID
+	}
+	if req.CorrelationID == "" {
+		req.CorrelationID = req.ID
+	}
+	return req
+}
+
 // blame makes err the *MalformedError of the request, as far as that is known. An err of another type is about a field.
 func blame(err error, req *task.Request) error {
 	bad, ok := errors.AsType[*MalformedError](err)

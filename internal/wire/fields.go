@@ -25,6 +25,10 @@ func known(header string) bool {
 	return false
 }
 
+// OwnPrefix starts the headers in which taskq notes how a message fared: on its way to the dead letters and in quarantine. They are
+// no part of the call.
+const OwnPrefix = "x-taskq-"
+
 // deadLettered reports whether a header is one that RabbitMQ adds to a message that went through a dead-letter exchange or came
 // back.
 func deadLettered(header string) bool {
@@ -216,11 +220,11 @@ func (r *reader) stamps() ([]string, map[string]any) {
 	return slices.Clip(names), stamps
 }
 
-// customHeaders returns the headers that Celery does not know, nil when there are none.
+// customHeaders returns the headers that neither Celery nor taskq knows, nil when there are none.
 func customHeaders(headers broker.Table) map[string]any {
 	var custom map[string]any
 	for k, v := range headers {
-		if known(k) {
+		if known(k) || strings.HasPrefix(k, OwnPrefix) {
 			continue
 		}
 		if custom == nil {

@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -61,6 +62,8 @@ func customTable(custom map[string]any) (broker.Table, error) {
 			return nil, fmt.Errorf("header %s: %w", k, err)
 		case known(k):
 			return nil, fmt.Errorf("header %s: the name is Celery's own", k)
+		case strings.HasPrefix(k, OwnPrefix):
+			return nil, fmt.Errorf("header %s: names that start with %s are taskq's own", k, OwnPrefix)
 		}
 		h[k] = p
 	}

@@ -24,7 +24,7 @@ func Retry(req *task.Request, eta, now time.Time) (broker.Message, error) {
 	if next.Codec == nil {
 		next.Codec = codec.JSON{}
 	}
-	next.Headers = living(req.Headers)
+	next.Headers = Living(req.Headers)
 	args := make([]any, len(req.Args))
 	for i, raw := range req.Args {
 		args[i] = raw
@@ -51,7 +51,7 @@ func Retry(req *task.Request, eta, now time.Time) (broker.Message, error) {
 // exchange, and what is left of its time to live.
 func Repark(d *broker.Delivery, now time.Time) broker.Message {
 	msg := d.Message
-	msg.Headers = living(d.Headers)
+	msg.Headers = Living(d.Headers)
 	if s, ok := d.Headers["expires"].(string); ok {
 		if expires, err := codec.ParseTime(s); err == nil {
 			msg.Expiration = expiration(expires, now)
@@ -60,8 +60,8 @@ func Repark(d *broker.Delivery, now time.Time) broker.Message {
 	return msg
 }
 
-// living returns the headers that are the message's own, in types that can be sent.
-func living(headers map[string]any) map[string]any {
+// Living returns the headers that are the message's own, in types that can be sent.
+func Living(headers map[string]any) map[string]any {
 	if headers == nil {
 		return nil
 	}

@@ -1,0 +1,117 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/deadletter"
+	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// remedy is what to do with a message whose earlier deliveries ended without an outcome.
+type remedy uint8
+
+const (
+	proceed remedy = iota // run it
+	recount               // send it once more, with the count on it, because its queue does not count
+	isolate               // send it to the quarantine
+	condemn               // it killed its workers
+)
+
+// diagnose says how many deliveries of the message ended without an outcome, and what to do about it. It decides and does nothing.
+//
+// What was prefetched dies together with the task that killed the worker. Only in the quarantine, where a message is delivered and run
+// alone, does a death tell which it was: so nothing is condemned elsewhere, and the last death that is allowed happens there.
+func diagnose(d *broker.Delivery, known int, suspect bool, limit int) (deaths int, what remedy) {
+	deaths = known
+	switch {
+	case d.Recovered:
+		return deaths, proceed
+	case d.Count >= 0:
+		deaths += d.Count
+	case d.Redelivered:
+		deaths++
+	}
+	switch {
+	case suspect && deaths >= limit:
+		return deaths, condemn
+	case suspect || deaths == 0:
+		return deaths, proceed
+	case deaths >= limit-1:
+		return deaths, isolate
+	case d.Count < 0 && d.Redelivered:
+		return deaths, recount
+	}
+	return deaths, proceed
+}
+
+// admit asks, before anything looks at the message, what became of its earlier deliveries. It returns false when the message has been
+// settled.
+func (w *Worker) admit(ctx context.Context, a *arrival) bool {
+	if !w.cfg.DeadLetters {
+		return true
+	}
+	var what remedy
+	a.deaths, what = diagnose(a.Delivery, a.known, a.suspect != nil, w.cfg.DeliveryLimit)
+	switch what {
+	case recount:
+		return !w.relocate(ctx, a, a.Queue)
+	case isolate:
+		return !w.relocate(ctx, a, deadletter.Quarantine(a.Queue))
+	case condemn:
+		w.condemn(ctx, a)
+		return false
+	case proceed:
+	}
+	return true
+}
+
+// relocate replaces the message by a stamped copy in a queue. It returns false for one that cannot be sent again: that one is run where
+// it is.
+func (w *Worker) relocate(ctx context.Context, a *arrival, queue string) bool {
+	req := wire.Identify(a.Delivery)
+	err := w.persist(w.settling, "suspect could not be sent on", req, func(ctx context.Context) error { return w.resend(ctx, a, queue) })
+	switch {
+	case err == nil:
+		w.log.WarnContext(ctx, "task came again without an outcome", "task", req.Name, "id", req.ID, "deliveries", a.deaths, "queue", queue)
+		_ = w.settleDelivery(a, broker.Ack) // counted there; a copy too many runs twice
+		if queue != a.Queue {
+			w.poke()
+		}
+		return true
+	case errors.Is(err, broker.ErrInvalid):
+		w.log.WarnContext(ctx, "deaths of the task's workers cannot be counted", "task", req.Name, "id", req.ID, "error", err)
+		return false
+	}
+	_ = w.settleDelivery(a, broker.Requeue) // the worker gives up
+	return true
+}
+
+// condemn ends the message that killed its workers. It looks at the headers only: reading the body may be what kills.
+func (w *Worker) condemn(ctx context.Context, a *arrival) {
+	e := &execution{w: w, delivery: a, req: wire.Identify(a.Delivery), received: time.Now()}
+	e.req.Hostname = w.cfg.Hostname
+	e.spec = w.cfg.Registry.Lookup(e.req.Name)
+	w.running.add(e)
+	err := &workerLost{a.deaths}
+	w.log.ErrorContext(ctx, "task was condemned", "task", e.req.DisplayName(), "id", e.req.ID, "queue", a.Queue, "error", err)
+	e.claim()
+	v := verdict{err: err, disposition: broker.Reject, reason: deadletter.DeliveryLimit}
+	if e.req.ID != "" {
+		v.state = task.Failure
+	}
+	e.finish(v, nil)
+}
+
+// workerLost is the failure of a task whose workers died.
+type workerLost struct{ deaths int }
+
+func (e *workerLost) Error() string {
+	return fmt.Sprintf("the worker was lost %d times while it had this task", e.deaths)
+}
+
+func (e *workerLost) Unwrap() error { return task.ErrWorkerLost }
