@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +23,7 @@ const asProgram = "TASKQ_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		cli.Main("myapp", register)
+		cli.Main("myapp", func(app *taskq.App) error { return errors.Join(register(app), registerMarks(app)) })
 		return
 	}
 	os.Exit(m.Run())
@@ -83,6 +84,7 @@ func register(app *taskq.App) error {
 			}
 			return "at last", nil
 		}),
+		task.New("tasks.reject", func(context.Context, struct{}) (any, error) { return nil, task.Reject(errors.New("not mine")) }),
 		task.Remote[pair, int]("python.add"),
 	)
 }
@@ -101,7 +103,7 @@ type process struct {
 func home(t *testing.T, more ...string) []string {
 	t.Helper()
 	dir := t.TempDir()
-	return append([]string{asProgram + "=1", "HOME=" + dir, "XDG_STATE_HOME=" + dir, "PATH=" + os.Getenv("PATH")}, more...)
+	return slices.Clip(append([]string{asProgram + "=1", "HOME=" + dir, "XDG_STATE_HOME=" + dir, "PATH=" + os.Getenv("PATH")}, more...)) // tests append to it side by side
 }
 
 func start(t *testing.T, env []string, args ...string) *process {
@@ -135,6 +137,15 @@ func (p *process) wait() int {
 		p.t.Fatalf("the program does not end\nstdout: %s\nstderr: %s", p.stdout, p.stderr)
 	}
 	return p.cmd.ProcessState.ExitCode()
+}
+
+// stop shuts a worker down warm.
+func (p *process) stop() {
+	p.t.Helper()
+	p.signal(os.Interrupt)
+	if code := p.wait(); code != 0 {
+		p.t.Errorf("exit status of a warm shutdown = %d, want 0\n%s", code, p.stderr)
+	}
 }
 
 func (p *process) signal(sig os.Signal) {
@@ -209,6 +220,14 @@ func (s *stream) String() string {
 
 func (s *stream) waitFor(t *testing.T, text string) {
 	t.Helper()
+	if !s.sees(t, text) {
+		t.Fatalf("the program ended without %q: %s", text, s)
+	}
+}
+
+// sees waits for the text; false when the program has ended without it.
+func (s *stream) sees(t *testing.T, text string) bool {
+	t.Helper()
 	deadline := time.After(patience)
 	for {
 		s.mu.Lock()
@@ -216,9 +235,9 @@ func (s *stream) waitFor(t *testing.T, text string) {
 		s.mu.Unlock()
 		switch {
 		case found:
-			return
+			return true
 		case ended:
-			t.Fatalf("the program ended without %q: %s", text, all)
+			return false
 		}
 		select {
 		case <-changed:

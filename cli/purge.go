@@ -31,24 +31,29 @@ purge -Q mail,reports --force`,
 			if err != nil {
 				return err
 			}
-			app, err := s.App()
-			if err != nil {
-				return err
-			}
-			if !force {
-				if err := s.confirm(queues); err != nil {
-					return err
-				}
-			}
-			ctx, cancel := context.WithTimeout(ctx, connectWait)
-			defer cancel()
-			done, err := purge(ctx, app, queues)
-			if err != nil {
-				return err
-			}
-			return printLine(s.Out, done.String())
+			return s.purge(ctx, queues, force)
 		},
 	}
+}
+
+// purge empties the queues, after it has asked.
+func (s *Session) purge(ctx context.Context, queues []string, force bool) error {
+	app, err := s.App()
+	if err != nil {
+		return err
+	}
+	if !force {
+		if err := s.confirm(queues); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectWait)
+	defer cancel()
+	done, err := purge(ctx, app, queues)
+	if err != nil {
+		return err
+	}
+	return printLine(s.Out, done.String())
 }
 
 // String says it in Celery's words.

@@ -170,6 +170,8 @@ func (s *Session) workerOptions() (worker.Options, error) {
 		TimeLimit:          s.Config.Seconds("worker.time_limit"),
 		SoftTimeLimit:      s.Config.Seconds("worker.soft_time_limit"),
 		ShutdownTimeout:    s.Config.Seconds("worker.shutdown_timeout"),
+		DeadLetters:        s.Config.On("worker.dead_letters"),
+		DeliveryLimit:      s.Config.Int("worker.delivery_limit"),
 	}
 	if name := s.Config.Text("worker.hostname"); name != "" {
 		opts.Hostname = worker.NodeName(name)

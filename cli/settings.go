@@ -81,6 +81,14 @@ func workerSettings() []config.Key {
 			Name: "worker.shutdown_timeout", Kind: config.Seconds, Flag: "shutdown-timeout",
 			Help: "how long a warm shutdown waits for running tasks; 0 means until they are done",
 		},
+		{
+			Name: "worker.dead_letters", Kind: config.Switch, Flag: "dead-letters", Default: "false",
+			Help: "keep rejected messages in a queue <name>.dead, and run those that kill their worker from <name>.quarantine",
+		},
+		{
+			Name: "worker.delivery_limit", Kind: config.Int, Flag: "delivery-limit", Default: "3",
+			Help: "workers that a message may kill before it is a dead letter; at least 2; only with --dead-letters",
+		},
 	}
 }
 
