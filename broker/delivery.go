@@ -42,7 +42,7 @@ type Delivery struct {
 	Redelivered bool
 	// Count is how many times it was handed out before; -1 when the broker does not count (classic queues of RabbitMQ).
 	Count int
-	// Recovered is set on a redelivery that came right after the consumer replaced a lost connection. Such a one says nothing about
+	// Recovered is set on a redelivery that came right after a lost connection was replaced. Such a one says nothing about
 	// the worker that had it before: the broker was away, or that worker is this one.
 	Recovered bool
 

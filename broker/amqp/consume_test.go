@@ -147,6 +147,27 @@ func TestConsumerThatTheBrokerForgotIsReplaced(t *testing.T) {
 }
 
 // While the deliveries of a lost connection are still worked on, the broker must not send as many again: they would wait here.
+func TestARedeliveryToAConsumerThatStartsAfterALossIsMarked(t *testing.T) {
+	t.Parallel()
+	proxy := testserver.StartProxy(t, testserver.AMQP(t))
+	b := open(t, config(t, proxy.URL))
+	queue := declared(t, b, broker.Queue{})
+	publish(t, b, queue, "x")
+	first := consume(t, b, 1, queue)
+	next(t, first)
+	proxy.Cut()
+	if err := first.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the message is back", func() bool {
+		stats, err := b.Measure(t.Context(), queue)
+		return err == nil && stats.Messages == 1
+	})
+	if d := next(t, consume(t, b, 1, queue)); !d.Redelivered || !d.Recovered {
+		t.Errorf("redelivered %v, recovered %v; want both", d.Redelivered, d.Recovered)
+	}
+}
+
 func TestStaleDeliveriesKeepTheirPlacesUntilTheyAreSettled(t *testing.T) {
 	t.Parallel()
 	proxy := testserver.StartProxy(t, testserver.AMQP(t))

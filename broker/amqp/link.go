@@ -131,6 +131,7 @@ func (l *link) supervise() {
 		s, err := l.connect(ctx)
 		if err == nil {
 			if !first {
+				s.innocent = time.Now().Add(settledAfter)
 				l.restore(ctx, s)
 				log.Info("Connected to broker again", "broker", s.endpoint.String(), "session", s.id)
 			}

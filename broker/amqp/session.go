@@ -23,6 +23,7 @@ type session struct {
 	callTimeout time.Duration
 	crew        *crew
 	alarm       alarm
+	innocent    time.Time // until when a redelivery says nothing about the worker that had it before: this session replaces a lost one
 
 	closes chan *amqp091.Error   // closed by the client library
 	blocks chan amqp091.Blocking // closed by the client library

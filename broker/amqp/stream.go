@@ -30,7 +30,8 @@ type stream struct {
 	deliveries <-chan amqp091.Delivery
 	closes     chan *amqp091.Error // closed by the client library, like cancels
 	cancels    chan string         // gets the tags of consumers that the broker ended
-	// innocent is until when a redelivery says nothing about the worker that had it before: this stream replaces a lost one.
+	// innocent is until when a redelivery says nothing about the worker that had it before: this stream, or its session, replaces a
+	// lost one.
 	innocent time.Time
 
 	mu       sync.Mutex

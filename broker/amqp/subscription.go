@@ -159,6 +159,7 @@ func (sub *subscription) open(ctx context.Context, left error) (*stream, error) 
 		return nil, err
 	}
 	b.counts.streams.Add(1)
+	st.innocent = s.innocent
 	if replaces {
 		st.innocent = time.Now().Add(settledAfter)
 	}
