@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/deadletter"
 	"github.com/seed-399731e2/taskq/internal/testserver"
 )
 
@@ -233,4 +235,58 @@ func TestWarmShutdownsCondemnNobody(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestLostConnectionsCondemnNobody(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"classic", "quorum"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			env := map[string]string{"TASKQ_BROKER_URL": testserver.AMQPVhost(t), "TASKQ_QUEUE_TYPE": kind}
+			proxy := testserver.StartProxy(t, env["TASKQ_BROKER_URL"])
+			l := ledger{filepath.Join(t.TempDir(), "ledger")}
+			const tasks, suspects = 40, 20
+			for i := range tasks {
+				l.send(t, env, "tasks.mark", fmt.Sprint("t", i))
+			}
+			withBroker(t, env, func(b broker.Broker) error {
+				queue := broker.Queue{Name: "celery.quarantine", Type: broker.QueueType(kind)}
+				if err := b.Declare(t.Context(), broker.Topology{Queues: []broker.Queue{queue}}); err != nil {
+					return err
+				}
+				for i := range suspects {
+					body, err := json.Marshal([]any{[]string{l.file, fmt.Sprint("s", i)}, struct{}{}, struct{}{}})
+					if err != nil {
+						return err
+					}
+					d := broker.NewDelivery(broker.Message{
+						ContentType: "application/json", ContentEncoding: "utf-8", Body: body,
+						Headers: broker.Table{"id": fmt.Sprint("s", i), "task": "tasks.mark"},
+					}, nil)
+					stamp := deadletter.Stamp{Deaths: 1, Origin: deadletter.Origin{Queue: "celery", RoutingKey: "celery"}}
+					if err := b.Publish(t.Context(), broker.Address{RoutingKey: queue.Name}, stamp.Write(d, time.Now())); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			w := start(t, asEnviron(t, map[string]string{"TASKQ_BROKER_URL": proxy.URL, "TASKQ_QUEUE_TYPE": kind}),
+				"worker", "-c", "2", "--dead-letters", "--delivery-limit", "2")
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Log(w.stderr)
+				}
+			})
+			for cuts, ran := 0, 0; ran < tasks+suspects; ran = len(l.runs(t)) {
+				eventually(t, "more tasks run", func() bool { return len(l.runs(t)) > ran })
+				if cuts++; cuts <= 5 { // the pauses between connections grow
+					proxy.Cut()
+				}
+			}
+			if dead := list(t, env); len(dead) != 0 {
+				t.Errorf("dead letters = %+v, want none\n%s", dead, w.stderr)
+			}
+			w.stop()
+		})
+	}
 }

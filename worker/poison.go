@@ -55,6 +55,9 @@ func (w *Worker) admit(ctx context.Context, a *arrival) bool {
 	if !w.cfg.DeadLetters {
 		return true
 	}
+	if a.suspect != nil && w.lived.take(wire.Identify(a.Delivery).ID) {
+		a.Recovered = true
+	}
 	var what remedy
 	a.deaths, what = diagnose(a.Delivery, a.known, a.suspect != nil, w.cfg.DeliveryLimit)
 	switch what {

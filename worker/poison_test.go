@@ -1,9 +1,14 @@
 package worker
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"testing"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/broker/mem"
+	"github.com/seed-399731e2/taskq/task"
 )
 
 // What becomes of a message whose earlier deliveries ended without an outcome.
@@ -54,5 +59,32 @@ func TestDiagnose(t *testing.T) {
 				t.Errorf("got %d deaths, remedy %d; want %d, %d", deaths, what, c.deaths, c.want)
 			}
 		})
+	}
+}
+
+// A task that outlives its connection comes again: its worker knows that nobody died.
+func TestASuspectWhoseDeliveryWasLostIsNotCondemnedByTheWorkerThatRanIt(t *testing.T) {
+	t.Parallel()
+	var registry task.Registry
+	w, err := New(Config{
+		Broker: mem.NewServer().Open(), Registry: &registry, Logger: slog.New(slog.DiscardHandler),
+		Options: Options{DeadLetters: true, Queues: []string{"celery"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, end := w.begin(t.Context())
+	defer end()
+	again := func() *arrival {
+		stale := func(context.Context, broker.Disposition) error { return broker.ErrStale }
+		d := broker.NewDelivery(broker.Message{Headers: broker.Table{"id": "s", "task": "t", "x-taskq-deliveries": int32(2)}}, stale)
+		d.Redelivered = true
+		return arrive(d, &suspect{quarantine: "celery.quarantine", over: make(chan struct{})})
+	}
+	if err := w.settleDelivery(again(), broker.Ack); !errors.Is(err, broker.ErrStale) {
+		t.Fatalf("settle = %v, want ErrStale", err)
+	}
+	if a := again(); !w.admit(t.Context(), a) {
+		t.Error("the suspect was not run")
 	}
 }

@@ -159,6 +159,9 @@ func (w *Worker) settleDelivery(a *arrival, how broker.Disposition) error {
 	}
 	if err != nil {
 		w.counts.lost.Add(1)
+		if a.suspect != nil {
+			w.lived.add(wire.Identify(a.Delivery).ID)
+		}
 		w.log.WarnContext(ctx, "delivery was lost before it was settled and comes again", "queue", a.Queue, "id", a.CorrelationID, "error", err)
 		return err
 	}

@@ -23,9 +23,10 @@ type Worker struct {
 	counts  counts
 
 	loops    sync.WaitGroup // the quarantine
-	turn     chan struct{}  // full while somebody has the right to start tasks
-	poked    chan struct{}  // this worker has sent a suspect to a quarantine; buffered
-	examined chan struct{}  // closed when the suspects that waited at the start have been run, or there is no quarantine
+	lived    survivors
+	turn     chan struct{} // full while somebody has the right to start tasks
+	poked    chan struct{} // this worker has sent a suspect to a quarantine; buffered
+	examined chan struct{} // closed when the suspects that waited at the start have been run, or there is no quarantine
 
 	terminate  context.Context // done: a cold shutdown was asked for
 	terminated context.CancelFunc
