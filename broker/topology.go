@@ -97,6 +97,7 @@ const (
 	ArgExpires              = "x-expires"     // milliseconds without use until the queue is deleted
 	ArgMaxPriority          = "x-max-priority"
 	ArgQueueType            = "x-queue-type"
+	ArgDeliveryLimit        = "x-delivery-limit" // of quorum queues
 )
 
 // WireArguments returns the arguments as they go to the broker: Arguments with Type and MaxPriority added.

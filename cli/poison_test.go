@@ -5,6 +5,7 @@ package cli_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -251,6 +252,9 @@ func TestLostConnectionsCondemnNobody(t *testing.T) {
 			}
 			withBroker(t, env, func(b broker.Broker) error {
 				queue := broker.Queue{Name: "celery.quarantine", Type: broker.QueueType(kind)}
+				if kind == "quorum" {
+					queue.Arguments = broker.Table{broker.ArgDeliveryLimit: int32(math.MaxInt32)}
+				}
 				if err := b.Declare(t.Context(), broker.Topology{Queues: []broker.Queue{queue}}); err != nil {
 					return err
 				}

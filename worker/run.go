@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -75,11 +77,21 @@ func (w *Worker) declare(ctx context.Context) error {
 }
 
 // topologyOf is what to declare for a queue: that of a work queue as configured; one that it has for what goes wrong is like it, and is
-// reached through the default exchange.
+// reached through the default exchange. RabbitMQ 4 drops what a quorum queue has delivered twenty times, which looking at dead letters
+// does.
 func (w *Worker) topologyOf(queue string) broker.Topology {
 	t := w.cfg.Topology(queue)
-	if !slices.Contains(w.cfg.Queues, queue) {
-		t.Exchanges, t.Bindings = nil, nil
+	if slices.Contains(w.cfg.Queues, queue) {
+		return t
+	}
+	t.Exchanges, t.Bindings = nil, nil
+	t.Queues = slices.Clone(t.Queues)
+	for i, q := range t.Queues {
+		if q.Type == broker.Quorum {
+			args := broker.Table{broker.ArgDeliveryLimit: int32(math.MaxInt32)}
+			maps.Copy(args, q.Arguments)
+			t.Queues[i].Arguments = args
+		}
 	}
 	return t
 }
