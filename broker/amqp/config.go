@@ -31,6 +31,9 @@ type Config struct {
 	CallTimeout time.Duration
 	// ConfirmTimeout is how long a publish waits for the broker's confirm while the broker is not blocking publishers. Default 60 s.
 	ConfirmTimeout time.Duration
+	// QueueType is what a queue is taken for that was not declared here. It decides where delayed messages wait: those for a quorum
+	// queue in quorum queues.
+	QueueType broker.QueueType
 	// DeliveryTimeout is how long the broker lets a delivery be unacknowledged before it closes the channel that it was sent on
 	// (RabbitMQ's consumer_timeout, which a client cannot ask for). What is out for a tenth of it is left on a channel of its own, so
 	// that the others of the queue are not given back with it. Default 30 min, as RabbitMQ's.
@@ -41,7 +44,7 @@ type Config struct {
 	// CloseTimeout bounds Close when its context does not. Default 5 s.
 	CloseTimeout time.Duration
 	// BackoffMin and BackoffMax bound the wait between attempts to connect; it doubles with each and is jittered over its whole
-	// length. Default 200 ms and 30 s.
+	// length. Default 200 ms and 5 s.
 	BackoffMin, BackoffMax time.Duration
 	// AccessPause is the least wait after the broker refused the credentials or the vhost: brokers lock users out who try too often.
 	// Default 30 s.
@@ -79,7 +82,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"WatchInterval", &c.WatchInterval, 30 * time.Second},
 		{"CloseTimeout", &c.CloseTimeout, 5 * time.Second},
 		{"BackoffMin", &c.BackoffMin, 200 * time.Millisecond},
-		{"BackoffMax", &c.BackoffMax, 30 * time.Second},
+		{"BackoffMax", &c.BackoffMax, 5 * time.Second},
 		{"AccessPause", &c.AccessPause, 30 * time.Second},
 	}
 	for _, d := range durations {

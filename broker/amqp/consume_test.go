@@ -146,7 +146,6 @@ func TestConsumerThatTheBrokerForgotIsReplaced(t *testing.T) {
 	}
 }
 
-// While the deliveries of a lost connection are still worked on, the broker must not send as many again: they would wait here.
 func TestARedeliveryToAConsumerThatStartsAfterALossIsMarked(t *testing.T) {
 	t.Parallel()
 	proxy := testserver.StartProxy(t, testserver.AMQP(t))
@@ -168,6 +167,7 @@ func TestARedeliveryToAConsumerThatStartsAfterALossIsMarked(t *testing.T) {
 	}
 }
 
+// While the deliveries of a lost connection are still worked on, the broker must not send as many again: they would wait here.
 func TestStaleDeliveriesKeepTheirPlacesUntilTheyAreSettled(t *testing.T) {
 	t.Parallel()
 	proxy := testserver.StartProxy(t, testserver.AMQP(t))

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,7 +19,8 @@ import (
 // Delayed messages wait in one queue per delay, whose messages expire after exactly that time and go back, through the default
 // exchange, to the queue that their routing key names. One delay per queue, because RabbitMQ expires messages at the head only.
 const (
-	parkPrefix = "taskq.delay." // exchange and queue, followed by milliseconds
+	parkPrefix = "taskq.delay."         // exchange and queue, followed by milliseconds
+	parkQuorum = parkPrefix + "quorum." // likewise, for quorum queues
 
 	parkStep    = 100 * time.Millisecond // the grid of short delays, which round up to it
 	parkExact   = 5 * time.Second        // up to here
@@ -28,10 +32,18 @@ const (
 	parkTrust = time.Minute
 )
 
+// delayQueue is one of the delay queues. What waits for a quorum queue waits in a quorum queue, which keeps a message until its
+// destination has confirmed it: a classic one drops what expires while the destination has no leader, as it does right after a
+// restart of the server.
+type delayQueue struct {
+	delay  time.Duration
+	quorum bool
+}
+
 // parking remembers which delay queues were declared and which destinations were seen.
 type parking struct {
 	mu       sync.Mutex
-	declared map[time.Duration]bool
+	declared map[delayQueue]bool
 	seen     map[string]time.Time
 }
 
@@ -55,24 +67,24 @@ func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg brok
 			return err
 		}
 	}
-	bucket := parkBucket(delay)
 	if err := b.checkDestination(ctx, to); err != nil {
 		return err
 	}
+	via := delayQueue{parkBucket(delay), b.isQuorum(to.RoutingKey)}
 	msg.Expiration = 0 // would end the delay early
-	parked := broker.Address{Exchange: parkName(bucket), RoutingKey: to.RoutingKey, FailFast: to.FailFast}
+	parked := broker.Address{Exchange: via.name(), RoutingKey: to.RoutingKey, FailFast: to.FailFast}
 	for again := false; ; again = true {
-		if err := b.declareParking(ctx, bucket); err != nil {
+		if err := b.declareParking(ctx, via); err != nil {
 			return err
 		}
 		err := b.Publish(ctx, parked, msg)
 		if !b.cfg.Declare.Creates() && errors.Is(err, broker.ErrUnroutable) {
-			return noParking(bucket, b.endpoints[0].vhost, b.cfg.Declare)
+			return noParking(via, b.endpoints[0].vhost, b.cfg.Declare)
 		}
 		if again || !errors.Is(err, broker.ErrUnroutable) {
 			return err
 		}
-		b.parking.forget(bucket) // somebody deleted the delay queue
+		b.parking.forget(via) // somebody deleted the delay queue
 	}
 }
 
@@ -94,41 +106,71 @@ func parkBucket(delay time.Duration) time.Duration {
 	}
 }
 
-func parkName(bucket time.Duration) string {
-	return parkPrefix + strconv.FormatInt(bucket.Milliseconds(), 10)
+// isQuorum reports whether a queue is known to be a quorum queue, or taken for one because nothing is known of it.
+func (b *Broker) isQuorum(queue string) bool {
+	quorum, known := b.topology.isQuorum(queue)
+	return quorum || !known && b.cfg.QueueType == broker.Quorum
+}
+
+func (q delayQueue) name() string {
+	prefix := parkPrefix
+	if q.quorum {
+		prefix = parkQuorum
+	}
+	return prefix + strconv.FormatInt(q.delay.Milliseconds(), 10)
+}
+
+func (q delayQueue) arguments() broker.Table {
+	args := broker.Table{
+		broker.ArgMessageTTL:         q.delay.Milliseconds(),
+		broker.ArgDeadLetterExchange: "",
+	}
+	if q.quorum {
+		args["x-dead-letter-strategy"] = "at-least-once"
+		args["x-overflow"] = "reject-publish" // as that strategy demands
+	}
+	return args
+}
+
+func (q delayQueue) topology() broker.Topology {
+	queue := broker.Queue{Name: q.name(), Arguments: q.arguments()}
+	if q.quorum {
+		queue.Type = broker.Quorum
+	}
+	return broker.Topology{
+		Exchanges: []broker.Exchange{{Name: queue.Name, Kind: broker.Fanout}},
+		Queues:    []broker.Queue{queue},
+		Bindings:  []broker.Binding{{Exchange: queue.Name, Queue: queue.Name}},
+	}
 }
 
 // declareParking declares the delay queue once. It has no x-expires: RabbitMQ would delete it with its messages when nothing but
 // publishing happened on it.
-func (b *Broker) declareParking(ctx context.Context, bucket time.Duration) error {
-	if b.parking.has(bucket) || !b.cfg.Declare.Creates() {
+func (b *Broker) declareParking(ctx context.Context, q delayQueue) error {
+	if b.parking.has(q) || !b.cfg.Declare.Creates() {
 		return nil
 	}
-	name := parkName(bucket)
-	topology := broker.Topology{
-		Exchanges: []broker.Exchange{{Name: name, Kind: broker.Fanout}},
-		Queues: []broker.Queue{{Name: name, Arguments: broker.Table{
-			broker.ArgMessageTTL:         bucket.Milliseconds(),
-			broker.ArgDeadLetterExchange: "",
-		}}},
-		Bindings: []broker.Binding{{Exchange: name, Queue: name}},
-	}
+	topology := q.topology()
 	vhost := b.endpoints[0].vhost
 	err := b.request(ctx, b.requests(), func(ch *amqp091.Channel) error { return declareOn(ch, topology, vhost) })
 	if err != nil {
 		return fmt.Errorf("amqp: delay message: %w", err)
 	}
-	b.parking.add(bucket)
+	b.parking.add(q)
 	return nil
 }
 
 // noParking says which delay queue is missing, and how to make it.
-func noParking(bucket time.Duration, vhost string, mode broker.DeclareMode) error {
-	name := parkName(bucket)
+func noParking(q delayQueue, vhost string, mode broker.DeclareMode) error {
+	args := q.topology().Queues[0].WireArguments()
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		list = append(list, fmt.Sprintf("%s=%#v", name, args[name]))
+	}
 	return fmt.Errorf("amqp: delay message: %w: %w: the delay queue %q is missing in vhost %q and declare is %s; create a durable fanout exchange and "+
-		"a durable queue of that name, the queue with the arguments %s=%d (a number) and %s=\"\" (an empty string), and bind one to the other, "+
-		"or delay once for %s with declare=auto as a user who may", broker.ErrUnroutable, broker.ErrNoQueue, name, vhost, mode,
-		broker.ArgMessageTTL, bucket.Milliseconds(), broker.ArgDeadLetterExchange, bucket)
+		"a durable queue of that name, the queue with the arguments %s, and bind one to the other, "+
+		"or delay once for %s with declare=auto as a user who may", broker.ErrUnroutable, broker.ErrNoQueue, q.name(), vhost, mode,
+		strings.Join(list, ", "), q.delay)
 }
 
 // checkDestination looks whether the queue exists: after the delay, a message to a missing queue would vanish without a word.
@@ -147,25 +189,25 @@ func (b *Broker) checkDestination(ctx context.Context, to broker.Address) error 
 	return nil
 }
 
-func (p *parking) has(bucket time.Duration) bool {
+func (p *parking) has(q delayQueue) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.declared[bucket]
+	return p.declared[q]
 }
 
-func (p *parking) add(bucket time.Duration) {
+func (p *parking) add(q delayQueue) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.declared == nil {
-		p.declared = map[time.Duration]bool{}
+		p.declared = map[delayQueue]bool{}
 	}
-	p.declared[bucket] = true
+	p.declared[q] = true
 }
 
-func (p *parking) forget(bucket time.Duration) {
+func (p *parking) forget(q delayQueue) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.declared, bucket)
+	delete(p.declared, q)
 }
 
 func (p *parking) isTrusted(queue string) bool {

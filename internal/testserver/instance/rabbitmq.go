@@ -118,6 +118,8 @@ func (r *RabbitMQ) config() string {
 		{default_user, <<"%s">>},
 		{default_pass, <<"%s">>},
 		{disk_free_limit, 10000000},
+		%%%% three minutes otherwise, and what a restart interrupts waits for it
+		{dead_letter_worker_publisher_confirm_timeout, 2000},
 		{vm_memory_high_watermark, {absolute, 1000000000}}
 	]},
 	{rabbitmq_management, [{tcp_config, [{ip, "127.0.0.1"}, {port, %d}]}]}
