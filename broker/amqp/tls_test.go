@@ -70,6 +70,12 @@ func speaksTLS(t *testing.T, server *testserver.RabbitMQ) {
 		t.Parallel()
 		triesUntilItCanTrust(t, server, authority, good)
 	})
+	t.Run("silence is noticed", func(t *testing.T) {
+		t.Parallel()
+		n := newTenant(t, server)
+		n.proxy = testserver.StartProxy(t, with(t, good, "cacertfile", authority.File))
+		noticesStall()(t, n)
+	})
 	t.Run("TLS is asked for where it is spoken", func(t *testing.T) {
 		t.Parallel()
 		address := strings.Replace(good, "amqps://", "amqp://", 1)
