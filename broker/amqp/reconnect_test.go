@@ -104,15 +104,18 @@ func keepsStaleDeliveriesOffTheWire(t *testing.T, n *tenant) {
 	n.proxy.Cut()
 	fresh := take() // with the same tags
 	eventually(t, "all are out again", func() bool { return n.unsettled() == messages })
+	n.log.await(2, "Connected to broker again") // the other connection writes nothing more either
 	sent := n.proxy.Bytes(instance.ToServer)
 	for i, d := range old {
+		if i == messages-1 { // with the last one, the consumer asks for as many as it could before
+			if now := n.proxy.Bytes(instance.ToServer); now != sent {
+				t.Errorf("settling stale deliveries wrote %d bytes", now-sent)
+			}
+		}
 		how := broker.Disposition(i%3 + 1)
 		if err := d.Settle(t.Context(), how); !errors.Is(err, broker.ErrStale) {
 			t.Errorf("%s of a stale delivery = %v, want %v", how, err, broker.ErrStale)
 		}
-	}
-	if now := n.proxy.Bytes(instance.ToServer); now != sent {
-		t.Errorf("settling stale deliveries wrote %d bytes", now-sent)
 	}
 	if n.unsettled() != messages || n.ready() != 0 {
 		t.Errorf("%d messages are unsettled and %d ready, want all %d unsettled", n.unsettled(), n.ready(), messages)
