@@ -15,7 +15,7 @@ rabbitmqctl set_permissions -p site producer '^$' '^(amq\.default|taskq\.delay\.
 rabbitmqctl set_permissions -p site caller '^[0-9a-f-]{36}$' '^([0-9a-f-]{36}|amq\.default|taskq\.delay\.(quorum\.)?[0-9]+)$' '^[0-9a-f-]{36}$'
 
 # A worker that creates its queues (declare=auto).
-rabbitmqctl set_permissions -p site worker '^(celery|mail|taskq\.delay\.(quorum\.)?[0-9]+)$' '^(celery|mail|amq\.default|taskq\.delay\.(quorum\.)?[0-9]+)$' '^(celery|mail|taskq\.delay\.(quorum\.)?[0-9]+)$'
+rabbitmqctl set_permissions -p site worker '^((celery|mail)(\.dead|\.quarantine)?|taskq\.delay\.(quorum\.)?[0-9]+)$' '^(celery|mail|amq\.default|taskq\.delay\.(quorum\.)?[0-9]+)$' '^((celery|mail)(\.quarantine)?|taskq\.delay\.(quorum\.)?[0-9]+)$'
 
 # A worker whose queues somebody else creates (declare=passive or never).
-rabbitmqctl set_permissions -p site declared-worker '^$' '^(amq\.default|taskq\.delay\.(quorum\.)?[0-9]+)$' '^(celery|mail)$'
+rabbitmqctl set_permissions -p site declared-worker '^$' '^(amq\.default|taskq\.delay\.(quorum\.)?[0-9]+)$' '^(celery|mail)(\.quarantine)?$'
