@@ -174,9 +174,16 @@ func printable(v any) any {
 
 func (s *Session) printOpened(o *opened) error {
 	rows := [][]string{
-		{"id", orDash(o.ID)}, {"task", orDash(o.Task)}, {"queue", o.Queue}, {"reason", string(o.Reason)}, {"error", orDash(o.Error)},
-		{"deliveries", o.deliveries()}, {"time", o.time()}, {"worker", orDash(o.Worker)},
-		{"sent to", fmt.Sprintf("exchange %q, routing key %q", o.Exchange, o.RoutingKey)}, {"content type", orDash(o.ContentType)},
+		{"id", orDash(o.ID)},
+		{"task", orDash(o.Task)},
+		{"queue", o.Queue},
+		{"reason", string(o.Reason)},
+		{"error", orDash(o.Error)},
+		{"deliveries", o.deliveries()},
+		{"time", o.time()},
+		{"worker", orDash(o.Worker)},
+		{"sent to", fmt.Sprintf("exchange %q, routing key %q", o.Exchange, o.RoutingKey)},
+		{"content type", orDash(o.ContentType)},
 	}
 	names := make([]string, 0, len(o.Headers))
 	for name := range o.Headers {

@@ -88,7 +88,7 @@ func (r *replay) run(ctx context.Context, s *Session, queues []string) error {
 		}
 	}
 	for _, id := range r.ids {
-		if !r.found[id] && !(r.limit > 0 && r.done == r.limit) {
+		if !r.found[id] && !r.full() {
 			return noLetter(id, queues)
 		}
 	}
@@ -108,8 +108,10 @@ func (r *replay) enough() bool {
 	for _, id := range r.ids {
 		all = all && r.found[id]
 	}
-	return all || r.limit > 0 && r.done == r.limit
+	return all || r.full()
 }
+
+func (r *replay) full() bool { return r.limit > 0 && r.done == r.limit }
 
 // send publishes the message and takes the dead letter away once the broker has it.
 func (r *replay) send(ctx context.Context, s *Session, b broker.Broker, d *broker.Delivery, l letter) error {

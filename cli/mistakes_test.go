@@ -54,7 +54,7 @@ func TestEachMistakeIsOneSentenceWithItsExitStatus(t *testing.T) {
 		{"dead replay --all --limit -1", cli.Usage, []string{"--limit: -1 is negative"}},
 		{"dead list --limit 0", cli.Usage, []string{"--limit: 0"}},
 		{"dead show", cli.Usage, []string{"needs ID"}},
-		{"dead sohw", cli.Usage, []string{`unknown command "sohw"`, `"show"?`}},
+		{"dead lits", cli.Usage, []string{`unknown command "lits"`, `"list"?`}},
 		{"dead purge", cli.Usage, []string{"delete all messages of celery.dead", "--force"}},
 		{"dead list -b memory://", cli.Failure, []string{"no queue celery.dead", "--dead-letters"}},
 		{"worker --loglevel loud", cli.Usage, []string{`--loglevel: "loud" is none of`}},

@@ -250,6 +250,29 @@ func TestSuspectsDoNotHoldUpAWorkerWhoseTasksTakeHours(t *testing.T) {
 	})
 }
 
+func TestASuspectThatAsksToComeAgainLetsOthersRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var tries atomic.Int32
+		again := task.New("tasks.again", func(context.Context, none) (int, error) {
+			if tries.Add(1) < 5 {
+				return 0, task.Requeue(errors.New("not now"))
+			}
+			return 1, nil
+		})
+		h := start(t, plan{opts: worker.Options{DeadLetters: true}, tasks: []task.Definition{again, add()}, before: func(h *house) {
+			h.suspect(withID(again.S(none{}), "again"), queue)
+		}})
+		wantValue(t, h.outcome(h.send(add().S(pair{1, 2}))), 3)
+		if n := tries.Load(); n >= 5 {
+			t.Errorf("the suspect ran %d times before anything else", n)
+		}
+		wantValue(t, h.outcome("again"), 1)
+		synctest.Wait()
+		h.wantWaiting(dead, 0)
+	})
+}
+
 func TestAShutdownDoesNotCountAgainstASuspect(t *testing.T) {
 	inEveryPool(t, func(t *testing.T, opts worker.Options) {
 		opts.DeadLetters = true

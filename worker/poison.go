@@ -100,7 +100,7 @@ func (w *Worker) condemn(ctx context.Context, a *arrival) {
 	e.req.Hostname = w.cfg.Hostname
 	e.spec = w.cfg.Registry.Lookup(e.req.Name)
 	w.running.add(e)
-	err := &workerLost{a.deaths}
+	err := &workerLostError{a.deaths}
 	w.log.ErrorContext(ctx, "task was condemned", "task", e.req.DisplayName(), "id", e.req.ID, "queue", a.Queue, "error", err)
 	e.claim()
 	v := verdict{err: err, disposition: broker.Reject, reason: deadletter.DeliveryLimit}
@@ -110,11 +110,11 @@ func (w *Worker) condemn(ctx context.Context, a *arrival) {
 	e.finish(v, nil)
 }
 
-// workerLost is the failure of a task whose workers died.
-type workerLost struct{ deaths int }
+// workerLostError is the failure of a task whose workers died.
+type workerLostError struct{ deaths int }
 
-func (e *workerLost) Error() string {
+func (e *workerLostError) Error() string {
 	return fmt.Sprintf("the worker was lost %d times while it had this task", e.deaths)
 }
 
-func (e *workerLost) Unwrap() error { return task.ErrWorkerLost }
+func (e *workerLostError) Unwrap() error { return task.ErrWorkerLost }

@@ -120,10 +120,14 @@ func (w *Worker) waiting(ctx context.Context, queue string) int {
 	return stats.Messages
 }
 
-// examineAll runs the suspects of all queues, one after the other. The caller has the turn, and nothing else runs.
+// examineAll runs the suspects of all queues, one after the other: those that are there now, because a suspect can ask to come again.
+// The caller has the turn, and nothing else runs.
 func (w *Worker) examineAll(ctx context.Context) {
 	for _, queue := range w.cfg.Queues {
-		for ctx.Err() == nil && w.waiting(ctx, queue) > 0 && w.examine(ctx, queue) {
+		for range w.waiting(ctx, queue) {
+			if ctx.Err() != nil || !w.examine(ctx, queue) {
+				break
+			}
 		}
 	}
 }
