@@ -4,6 +4,9 @@
 // slot), judge (the outcome policy, a pure function), settle. The order of settle is the guarantee: follow-ups published and
 // confirmed, outcome stored, delivery settled. A crash between any two repeats work and loses none.
 //
+// Before the first step, admit asks what became of earlier deliveries. A message that came again too often is a suspect, and the
+// quarantine runs it with the process for itself; it condemns what kills even so.
+//
 // Back-pressure is one fact: Submit waits while the slots are busy, so no delivery is asked for, so the broker holds back what is
 // beyond the prefetch.
 package worker
