@@ -3,7 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -11,68 +11,46 @@ import (
 )
 
 const (
-	visitEvery    = 5 * time.Second  // the quarantines are looked at
-	patienceFirst = 10 * time.Second // for the running tasks to end before a suspect has the worker for itself
-	patienceMax   = 10 * time.Minute // the doubling of that ends here
-	patienceShare = 4                // times the patience is between two tries
-	suspectWait   = time.Second      // for a suspect that was there a moment ago
+	visitEvery  = 5 * time.Second  // the quarantines are looked at
+	quietWait   = 10 * time.Second // for the running tasks to end before a suspect starts
+	aloneFor    = 30 * time.Second // nothing starts beside a suspect; what kills later is told by its next suspicion
+	suspectWait = time.Second      // for a suspect that was there a moment ago
 )
 
 // startQuarantine starts to run suspects, those that wait already before everything else.
 func (w *Worker) startQuarantine() {
+	examined := sync.OnceFunc(func() { close(w.examined) })
 	if !w.cfg.DeadLetters {
-		close(w.examined)
+		examined()
 		return
 	}
-	w.turn <- struct{}{} // nobody else can have it yet
 	w.loops.Go(func() {
+		late := time.AfterFunc(aloneFor, examined) // a suspect that takes hours keeps the worker from nothing
+		defer late.Stop()
 		w.examineAll(w.stopping)
-		close(w.examined)
-		<-w.turn
-		w.quarantine(w.stopping)
+		examined()
+		for w.awaitSuspects(w.stopping, visitEvery) {
+			w.examineAll(w.stopping)
+		}
 	})
 }
 
-// quarantine runs suspects until ctx is done. A suspect has the whole process for itself: when that dies, it is known why.
-func (w *Worker) quarantine(ctx context.Context) {
-	patience := patienceFirst
-	next := visitEvery
-	for w.awaitSuspects(ctx, next) {
-		next = visitEvery
-		if !slices.ContainsFunc(w.cfg.Queues, func(queue string) bool { return w.waiting(ctx, queue) > 0 }) {
-			continue
-		}
-		if w.alone(ctx, patience) {
-			w.examineAll(ctx)
-			<-w.turn
-			patience = patienceFirst
-			continue
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		w.log.WarnContext(ctx, "suspects wait until the running tasks end", "running", w.running.len())
-		next = patienceShare * patience
-		patience = min(2*patience, patienceMax)
-	}
-}
-
-// alone waits until nothing runs and keeps everything else from starting. It gives up when that takes too long: tasks that take hours
-// must not keep the slots beside them empty.
-func (w *Worker) alone(ctx context.Context, patience time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// quietTurn waits for the right to start tasks, and then, for some time, until nothing runs. What runs on is not what kills: it has
+// had its time to.
+func (w *Worker) quietTurn(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, quietWait)
 	defer cancel()
 	if !w.takeTurn(ctx) {
 		return false
 	}
-	if w.running.wait(ctx) != nil {
+	if err := w.running.wait(ctx); err != nil && w.stopping.Err() != nil {
 		<-w.turn
 		return false
 	}
 	return true
 }
 
-// takeTurn waits for the right to start tasks: the receive loop has it for one task, the quarantine for all suspects.
+// takeTurn waits for the right to start tasks: the receive loop has it for one task, the quarantine for one suspect.
 func (w *Worker) takeTurn(ctx context.Context) bool {
 	select {
 	case w.turn <- struct{}{}:
@@ -121,11 +99,17 @@ func (w *Worker) waiting(ctx context.Context, queue string) int {
 }
 
 // examineAll runs the suspects of all queues, one after the other: those that are there now, because a suspect can ask to come again.
-// The caller has the turn, and nothing else runs.
+// It gives up for now when the slots are all busy.
 func (w *Worker) examineAll(ctx context.Context) {
 	for _, queue := range w.cfg.Queues {
 		for range w.waiting(ctx, queue) {
-			if ctx.Err() != nil || !w.examine(ctx, queue) {
+			if !w.quietTurn(ctx) {
+				return
+			}
+			release := sync.OnceFunc(func() { <-w.turn })
+			found := w.examine(ctx, queue, release)
+			release()
+			if !found {
 				break
 			}
 		}
@@ -133,8 +117,8 @@ func (w *Worker) examineAll(ctx context.Context) {
 }
 
 // examine runs one suspect and reports whether there was one. A shutdown does not keep it from taking the suspect over, because one that
-// the broker takes back from the consumer counts as run.
-func (w *Worker) examine(ctx context.Context, queue string) bool {
+// the broker takes back from the consumer counts as run. Others may start once it has been alone for long enough.
+func (w *Worker) examine(ctx context.Context, queue string, others func()) bool {
 	name := deadletter.Quarantine(queue)
 	opening, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWait)
 	defer cancel()
@@ -155,6 +139,8 @@ func (w *Worker) examine(ctx context.Context, queue string) bool {
 	d.Queue = queue
 	over := make(chan struct{})
 	w.accept(ctx, arrive(d, &suspect{quarantine: name, over: over}))
+	late := time.AfterFunc(aloneFor, others)
+	defer late.Stop()
 	<-over
 	return true
 }
