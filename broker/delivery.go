@@ -47,6 +47,7 @@ type Delivery struct {
 	Recovered bool
 
 	settle  func(context.Context, Disposition) error
+	stale   func() bool // nil: nobody knows before it is settled
 	settled atomic.Bool
 }
 
@@ -57,6 +58,16 @@ func NewDelivery(msg Message, settle func(context.Context, Disposition) error) *
 	d.settled.Store(settle == nil)
 	return d
 }
+
+// WithStale is for adapters: stale reports whether settling the delivery would return ErrStale. It returns d.
+func (d *Delivery) WithStale(stale func() bool) *Delivery {
+	d.stale = stale
+	return d
+}
+
+// IsStale reports whether it is known that the delivery cannot be settled any more: the broker hands the message out again, so that
+// there is no use in beginning with this one.
+func (d *Delivery) IsStale() bool { return d.stale != nil && d.stale() }
 
 // Settle tells the broker what became of the delivery. It returns ErrSettled the second time, and ErrStale when the session or
 // lease that the delivery came with is gone; the broker hands the message out again then.

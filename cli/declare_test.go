@@ -157,7 +157,7 @@ func TestDelayQueuesAreNotDeclaredUnlessDeclaringIsAuto(t *testing.T) {
 	if code != cli.Misconfigured {
 		t.Errorf("exit status = %d, want %d", code, cli.Misconfigured)
 	}
-	wantAll(t, stderr, `the delay queue "taskq.delay.300" is missing`, "x-message-ttl=300 ", "(declare is passive, from flag --declare)")
+	wantAll(t, stderr, `the delay queue "taskq.delay.300" is missing`, "x-message-ttl=300,", "(declare is passive, from flag --declare)")
 	if got := must(t, env, "queues", "taskq.delay.300"); !strings.Contains(got, "does not exist yet") {
 		t.Errorf("the delay queue was created: %s", got)
 	}

@@ -45,7 +45,7 @@ func (w *Worker) resend(ctx context.Context, a *arrival, queue string) error {
 // giveBack returns an arrival to where it came from, and says how the delivery is to be settled. A suspect goes back as a copy: to be
 // given back by the broker would count as one more death.
 func (w *Worker) giveBack(ctx context.Context, a *arrival) broker.Disposition {
-	if a.suspect == nil || a.settled.Load() {
+	if a.suspect == nil || a.settled.Load() || a.IsStale() {
 		return broker.Requeue
 	}
 	if err := w.resend(ctx, a, a.suspect.quarantine); err != nil {

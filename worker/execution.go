@@ -29,8 +29,8 @@ func (e *execution) claim() bool { return e.claimed.CompareAndSwap(false, true) 
 
 // run is the job: on a slot's goroutine.
 func (e *execution) run(ctx context.Context) {
-	if ctx.Err() != nil {
-		e.giveBack() // the pool stops, and nothing has started
+	if ctx.Err() != nil || e.delivery.IsStale() {
+		e.giveBack() // the pool stops, or the broker hands the message out again; nothing has started
 		return
 	}
 	e.started = time.Now()

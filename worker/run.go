@@ -28,7 +28,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	w.set(p, nil)
+	w.setPool(p)
 	if err := w.declare(ctx); err != nil {
 		if ctx.Err() != nil {
 			err = nil // stopped while it waited for its broker: there was nothing to shut down
@@ -47,7 +47,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		stop()
 		return errors.Join(err, w.shutdown(detached, nil, nil))
 	}
-	w.set(p, consumer)
+	w.setConsumer(consumer)
 	cancelled := w.cancelWhenStopping(detached, consumer)
 	w.warnOfLongTasks(ctx)
 	w.log.InfoContext(ctx, "worker ready", "hostname", w.cfg.Hostname)
@@ -136,10 +136,16 @@ func (w *Worker) receive(ctx context.Context, consumer broker.Consumer) error {
 	}
 }
 
-func (w *Worker) set(p pool.Pool, c broker.Consumer) {
+func (w *Worker) setPool(p pool.Pool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pool, w.consumer = p, c
+	w.pool = p
+}
+
+func (w *Worker) setConsumer(c broker.Consumer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.consumer = c
 }
 
 // pause waits for d; it reports whether the time is up rather than ctx done.

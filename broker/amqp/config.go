@@ -31,9 +31,6 @@ type Config struct {
 	CallTimeout time.Duration
 	// ConfirmTimeout is how long a publish waits for the broker's confirm while the broker is not blocking publishers. Default 60 s.
 	ConfirmTimeout time.Duration
-	// QueueType is what a queue is taken for that was not declared here. It decides where delayed messages wait: those for a quorum
-	// queue in quorum queues.
-	QueueType broker.QueueType
 	// DeliveryTimeout is how long the broker lets a delivery be unacknowledged before it closes the channel that it was sent on
 	// (RabbitMQ's consumer_timeout, which a client cannot ask for). What is out for a tenth of it is left on a channel of its own, so
 	// that the others of the queue are not given back with it. Default 30 min, as RabbitMQ's.

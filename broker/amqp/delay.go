@@ -17,7 +17,9 @@ import (
 )
 
 // Delayed messages wait in one queue per delay, whose messages expire after exactly that time and go back, through the default
-// exchange, to the queue that their routing key names. One delay per queue, because RabbitMQ expires messages at the head only.
+// exchange, to the queue that their routing key names. One delay per queue, because RabbitMQ expires messages at the head only. They
+// are quorum queues, which keep a message until its destination has confirmed it. A classic one forgets it at once: then it is lost
+// while the destination has no leader, as right after a restart, or when the server dies before the destination has written it.
 const (
 	parkPrefix = "taskq.delay."         // exchange and queue, followed by milliseconds
 	parkQuorum = parkPrefix + "quorum." // likewise, for quorum queues
@@ -32,13 +34,8 @@ const (
 	parkTrust = time.Minute
 )
 
-// delayQueue is one of the delay queues. What waits for a quorum queue waits in a quorum queue, which keeps a message until its
-// destination has confirmed it: a classic one drops what expires while the destination has no leader, as it does right after a
-// restart of the server.
-type delayQueue struct {
-	delay  time.Duration
-	quorum bool
-}
+// delayQueue is one of the delay queues: its delay.
+type delayQueue time.Duration
 
 // parking remembers which delay queues were declared and which destinations were seen.
 type parking struct {
@@ -70,7 +67,7 @@ func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg brok
 	if err := b.checkDestination(ctx, to); err != nil {
 		return err
 	}
-	via := delayQueue{parkBucket(delay), b.isQuorum(to.RoutingKey)}
+	via := delayQueue(parkBucket(delay))
 	msg.Expiration = 0 // would end the delay early
 	parked := broker.Address{Exchange: via.name(), RoutingKey: to.RoutingKey, FailFast: to.FailFast}
 	for again := false; ; again = true {
@@ -106,37 +103,17 @@ func parkBucket(delay time.Duration) time.Duration {
 	}
 }
 
-// isQuorum reports whether a queue is known to be a quorum queue, or taken for one because nothing is known of it.
-func (b *Broker) isQuorum(queue string) bool {
-	quorum, known := b.topology.isQuorum(queue)
-	return quorum || !known && b.cfg.QueueType == broker.Quorum
-}
+func (q delayQueue) milliseconds() int64 { return time.Duration(q).Milliseconds() }
 
-func (q delayQueue) name() string {
-	prefix := parkPrefix
-	if q.quorum {
-		prefix = parkQuorum
-	}
-	return prefix + strconv.FormatInt(q.delay.Milliseconds(), 10)
-}
-
-func (q delayQueue) arguments() broker.Table {
-	args := broker.Table{
-		broker.ArgMessageTTL:         q.delay.Milliseconds(),
-		broker.ArgDeadLetterExchange: "",
-	}
-	if q.quorum {
-		args["x-dead-letter-strategy"] = "at-least-once"
-		args["x-overflow"] = "reject-publish" // as that strategy demands
-	}
-	return args
-}
+func (q delayQueue) name() string { return parkPrefix + strconv.FormatInt(q.milliseconds(), 10) }
 
 func (q delayQueue) topology() broker.Topology {
-	queue := broker.Queue{Name: q.name(), Arguments: q.arguments()}
-	if q.quorum {
-		queue.Type = broker.Quorum
-	}
+	queue := broker.Queue{Name: q.name(), Type: broker.Quorum, Arguments: broker.Table{
+		broker.ArgMessageTTL:         q.milliseconds(),
+		broker.ArgDeadLetterExchange: "",
+		"x-dead-letter-strategy":     "at-least-once",
+		"x-overflow":                 "reject-publish", // as that strategy demands
+	}}
 	return broker.Topology{
 		Exchanges: []broker.Exchange{{Name: queue.Name, Kind: broker.Fanout}},
 		Queues:    []broker.Queue{queue},
@@ -170,7 +147,7 @@ func noParking(q delayQueue, vhost string, mode broker.DeclareMode) error {
 	return fmt.Errorf("amqp: delay message: %w: %w: the delay queue %q is missing in vhost %q and declare is %s; create a durable fanout exchange and "+
 		"a durable queue of that name, the queue with the arguments %s, and bind one to the other, "+
 		"or delay once for %s with declare=auto as a user who may", broker.ErrUnroutable, broker.ErrNoQueue, q.name(), vhost, mode,
-		strings.Join(list, ", "), q.delay)
+		strings.Join(list, ", "), time.Duration(q))
 }
 
 // checkDestination looks whether the queue exists: after the delay, a message to a missing queue would vanish without a word.

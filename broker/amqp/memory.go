@@ -24,7 +24,6 @@ type memory struct {
 	exchanges map[string]broker.Exchange
 	queues    map[string]broker.Queue
 	bindings  map[string]broker.Binding
-	types     map[string]broker.QueueType // of queues that were declared, or asked for, or found out
 }
 
 func (m *memory) remember(topology broker.Topology) {
@@ -47,35 +46,6 @@ func (m *memory) remember(topology broker.Topology) {
 	}
 }
 
-// learn notes the types of the queues.
-func (m *memory) learn(queues ...broker.Queue) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.types == nil {
-		m.types = map[string]broker.QueueType{}
-	}
-	for _, q := range queues {
-		kind, _ := q.WireArguments()[broker.ArgQueueType].(string)
-		m.types[q.Name] = broker.QueueType(kind)
-	}
-}
-
-// learnFrom notes the type of a queue that exists with another type than was asked for: it can be sent to all the same.
-func (m *memory) learnFrom(err error) {
-	clash, ok := errors.AsType[*broker.DeclareError](err)
-	if ok && clash.Argument == broker.ArgQueueType && strings.Contains(clash.Existing, string(broker.Quorum)) {
-		m.learn(broker.Queue{Name: clash.Name, Type: broker.Quorum})
-	}
-}
-
-// isQuorum reports whether a queue is a quorum queue, and whether that is known.
-func (m *memory) isQuorum(queue string) (quorum, known bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	kind, known := m.types[queue]
-	return kind == broker.Quorum, known
-}
-
 // queue returns what was declared under the name; the zero Queue when nothing was.
 func (m *memory) queue(name string) broker.Queue {
 	m.mu.Lock()
@@ -88,7 +58,6 @@ func (m *memory) forget(queue string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.queues, queue)
-	delete(m.types, queue)
 	maps.DeleteFunc(m.bindings, func(_ string, bind broker.Binding) bool { return bind.Queue == queue })
 }
 

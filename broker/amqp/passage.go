@@ -33,7 +33,7 @@ func newPassage(sub *subscription, st *stream) *passage {
 		ages:  time.NewTicker(max(cfg.DeliveryTimeout/apartAfter/4, time.Millisecond)),
 		watch: newWatch(cfg.WatchInterval << min(sub.silences, maxSilences)),
 	}
-	if sub.c.b.isQuorum(sub.queue) {
+	if sub.c.b.topology.queue(sub.queue).Type == broker.Quorum {
 		p.count = 0
 	}
 	return p
@@ -47,10 +47,6 @@ func (p *passage) stop() {
 func (p *passage) hold(d amqp091.Delivery) {
 	p.held, p.since = received{st: p.st, queue: p.sub.queue, count: p.count, Delivery: d}, time.Now()
 	p.watch.received = true
-	if _, counted := d.Headers[headerDeliveryCount]; counted && p.count < 0 { // only quorum queues count
-		p.count = 0
-		p.sub.c.b.topology.learn(broker.Queue{Name: p.sub.queue, Type: broker.Quorum})
-	}
 	p.sub.silences = 0
 }
 

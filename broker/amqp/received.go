@@ -36,7 +36,7 @@ func (r received) deliver(autoAck bool) *broker.Delivery {
 	if autoAck && !r.st.acknowledge(r.DeliveryTag) || !autoAck && !r.st.handOut(r.DeliveryTag) {
 		return nil
 	}
-	d := broker.NewDelivery(message(&r.Delivery), settle)
+	d := broker.NewDelivery(message(&r.Delivery), settle).WithStale(r.st.hasEnded)
 	d.Queue, d.Exchange, d.RoutingKey, d.Redelivered = r.queue, r.Exchange, r.RoutingKey, r.Redelivered
 	d.Count = r.count
 	d.Recovered = r.Redelivered && time.Now().Before(r.st.innocent)

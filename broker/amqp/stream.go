@@ -137,6 +137,13 @@ func (st *stream) handOut(tag uint64) bool {
 	return true
 }
 
+// hasEnded reports whether what is out is stale.
+func (st *stream) hasEnded() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.ended || !st.s.alive()
+}
+
 // oldest is how long the delivery has been out that was handed out first; 0 when nothing is out.
 func (st *stream) oldest() time.Duration {
 	st.mu.Lock()

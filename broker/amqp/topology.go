@@ -30,10 +30,8 @@ func (b *Broker) Declare(ctx context.Context, topology broker.Topology) error {
 	vhost := b.endpoints[0].vhost
 	err := b.request(ctx, link, func(ch *amqp091.Channel) error { return declareOn(ch, topology, vhost) })
 	if err != nil {
-		b.topology.learnFrom(err)
 		return b.withDepth(ctx, err)
 	}
-	b.topology.learn(topology.Queues...)
 	if !topology.Passive {
 		b.topology.remember(topology)
 	}

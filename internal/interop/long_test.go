@@ -32,6 +32,20 @@ func (j *journal) String() string {
 	return j.text.String()
 }
 
+// wait waits until the log has the text.
+func (j *journal) wait(ctx context.Context, t *testing.T, text string) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !strings.Contains(j.String(), text) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("no %q in the log:\n%s", text, j)
+		}
+	}
+}
+
 func TestWorkerWarnsOfTasksThatOutliveTheDeliveryTimeout(t *testing.T) {
 	t.Parallel()
 	noop := func(context.Context, struct{}) (int, error) { return 1, nil }

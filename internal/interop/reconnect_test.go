@@ -2,10 +2,12 @@ package interop_test
 
 import (
 	"context"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
@@ -56,5 +58,50 @@ func TestABusyPoolDoesNotBlockReconnecting(t *testing.T) {
 				t.Errorf("run %d, %v", n, err)
 			}
 		})
+	}
+}
+
+// A delivery whose connection is lost before its task begins must not begin: it comes again, and would run twice.
+func TestAStaleDeliveryIsNotBegun(t *testing.T) {
+	t.Parallel()
+	url := testserver.AMQPVhost(t)
+	proxy := testserver.StartProxy(t, url)
+	started, release := make(chan struct{}, 10), make(chan struct{})
+	busy := task.New("busy", func(context.Context, struct{}) (int, error) {
+		started <- struct{}{}
+		<-release
+		return 0, nil
+	}, task.IgnoreResult())
+	var runs atomic.Int32
+	next := task.New("next", func(context.Context, struct{}) (int, error) { return int(runs.Add(1)), nil })
+	log := &journal{}
+	runWorker(t, newAppOf(t, taskq.Config{
+		BrokerURL: proxy.URL, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Worker: worker.Options{Pool: pool.Solo},
+	}, busy, next))
+	client := newApp(t, url)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	if _, err := busy.Send(ctx, client, struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	result, err := next.Send(ctx, client, struct{}{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.wait(ctx, t, "task=next") // received: it waits for the slot
+	proxy.Cut()
+	log.wait(ctx, t, "Connection to broker lost")
+	close(release)
+	if n, err := result.Get(ctx); err != nil || n != 1 {
+		t.Errorf("run %d, %v, want the first", n, err)
+	}
+	sentinel, err := next.Send(ctx, client, struct{}{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := sentinel.Get(ctx); err != nil || n != 2 {
+		t.Errorf("run %d, %v: the stale delivery was run as well", n, err)
 	}
 }
