@@ -47,13 +47,28 @@ func (f *fixture) notEarly(published time.Time) {
 func delayOrder(f *fixture) {
 	queue := f.queue(broker.Queue{})
 	c := f.consume(f, 3, queue)
-	f.delay(f, queue, "third", 600*time.Millisecond)
-	f.delay(f, queue, "second", 300*time.Millisecond)
-	f.publish(queue, "first")
-	for _, body := range []string{"first", "second", "third"} {
-		f.settle(f.nextBody(c, body), broker.Ack)
+	type span struct{ from, to time.Time } // within which it is due, as publishing takes its time
+	due := map[string]span{}
+	for body, delay := range map[string]time.Duration{"third": 600 * time.Millisecond, "second": 300 * time.Millisecond, "first": 0} {
+		began := time.Now()
+		f.delay(f, queue, body, delay)
+		due[body] = span{began.Add(delay), time.Now().Add(delay)}
+	}
+	var before []string
+	for range len(due) {
+		d := f.next(c)
+		f.settle(d, broker.Ack)
+		for _, earlier := range before {
+			if due[string(d.Body)].to.Add(lateness).Before(due[earlier].from) {
+				f.Errorf("%s came before %s", earlier, d.Body)
+			}
+		}
+		before = append(before, string(d.Body))
 	}
 }
+
+// lateness is what a broker may be late by.
+const lateness = 100 * time.Millisecond
 
 func delaySurvives(f *fixture) {
 	queue := f.queue(broker.Queue{})
