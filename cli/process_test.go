@@ -103,7 +103,8 @@ type process struct {
 func home(t *testing.T, more ...string) []string {
 	t.Helper()
 	dir := t.TempDir()
-	return slices.Clip(append([]string{asProgram + "=1", "HOME=" + dir, "XDG_STATE_HOME=" + dir, "PATH=" + os.Getenv("PATH")}, more...)) // tests append to it side by side
+	// GORACE: else the race detector adds a second to the end of each process
+	return slices.Clip(append([]string{asProgram + "=1", "GORACE=atexit_sleep_ms=0", "HOME=" + dir, "XDG_STATE_HOME=" + dir, "PATH=" + os.Getenv("PATH")}, more...)) // tests append to it side by side
 }
 
 func start(t *testing.T, env []string, args ...string) *process {
