@@ -1,0 +1,292 @@
+package chaos
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Window is the time of one fault. What was sent or run then may come twice; nothing else may.
+type Window struct {
+	Fault string
+	Begin time.Time
+	End   time.Time // healed
+	// Before is how long before the fault an acknowledgement may have been on its way; After how long what the fault left
+	// behind may go on.
+	Before, After time.Duration
+	// Limit is how many messages can have been in flight: what the workers may hold and the sender may wait for. 0: as many as
+	// were sent or run then.
+	Limit int
+}
+
+// touches reports whether the window meets the span between two times.
+func (w Window) touches(begin, end time.Time) bool {
+	return !end.Before(w.Begin.Add(-w.Before)) && !begin.After(w.End.Add(w.After))
+}
+
+// Evidence is all that is known after a case.
+type Evidence struct {
+	Sent    []Sent
+	Ran     []Ran
+	Windows []Window
+	// Left are the ids that the broker still holds, Dead those in dead-letter queues.
+	Left, Dead []string
+	// Rows are the stored visits by task id.
+	Rows map[string]int
+	// Removed is how many waiting messages the operator deleted or purged; as many accepted ones may be missing.
+	Removed int
+	// Poison are ids that must end in the dead letters and never be done.
+	Poison []string
+}
+
+// Verdict is what the evidence says.
+type Verdict struct {
+	Sent       int // tasks, whatever became of them
+	Accepted   int // tasks
+	Done       int // tasks
+	Unknown    int // sends
+	Lost       []string
+	Removed    int // missing because the operator removed them
+	Phantoms   []string
+	Duplicates int // completed executions after the first
+	Allowed    int // that many at the most
+	Recovery   time.Duration
+	Problems   []string // empty: all is well
+}
+
+// OK reports whether everything held.
+func (v *Verdict) OK() bool { return len(v.Problems) == 0 }
+
+func (v *Verdict) problem(format string, args ...any) {
+	v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
+}
+
+// Check compares what was sent with what was done.
+func Check(e Evidence) *Verdict {
+	h := gather(e)
+	v := &Verdict{Sent: len(h.sent), Unknown: h.unknown}
+	h.lost(v, e)
+	h.phantoms(v)
+	h.duplicates(v, e.Windows)
+	h.rows(v, e.Rows)
+	h.poison(v, e)
+	v.Recovery = recovery(e)
+	return v
+}
+
+// attempt is one try of one task: a message that must be done once.
+type attempt struct {
+	id      string
+	retries int
+}
+
+// history is the evidence by task.
+type history struct {
+	sent     map[string][]Sent
+	accepted map[string]Kind
+	unknown  int
+	ran      map[string][]Ran // by id, in order of time
+	done     map[string]bool
+	times    map[attempt]int // how often it was completed
+}
+
+func gather(e Evidence) *history {
+	h := &history{
+		sent: map[string][]Sent{}, accepted: map[string]Kind{}, ran: map[string][]Ran{}, done: map[string]bool{}, times: map[attempt]int{},
+	}
+	for _, s := range e.Sent {
+		h.sent[s.ID] = append(h.sent[s.ID], s)
+		switch s.Outcome {
+		case Accepted:
+			h.accepted[s.ID] = s.Kind
+		case Unknown:
+			h.unknown++
+		case Rejected:
+		}
+	}
+	ran := slices.Clone(e.Ran)
+	slices.SortStableFunc(ran, func(a, b Ran) int { return a.At.Compare(b.At) })
+	for _, r := range ran {
+		h.ran[r.ID] = append(h.ran[r.ID], r)
+		if r.Event == Done {
+			h.done[r.ID] = true
+		}
+		if r.Event == Done || r.Event == Retrying {
+			h.times[attempt{r.ID, r.Retries}]++
+		}
+	}
+	return h
+}
+
+// lost finds what was accepted and is nowhere.
+func (h *history) lost(v *Verdict, e Evidence) {
+	v.Accepted, v.Done = len(h.accepted), len(h.done)
+	elsewhere := map[string]bool{}
+	for _, id := range slices.Concat(e.Left, e.Dead) {
+		elsewhere[id] = true
+	}
+	for _, id := range slices.Sorted(maps.Keys(h.accepted)) {
+		if !h.done[id] && !elsewhere[id] {
+			v.Lost = append(v.Lost, id)
+		}
+	}
+	if n := len(v.Lost); n > 0 && n <= e.Removed {
+		v.Removed, v.Lost = n, nil
+	}
+	if n := len(v.Lost); n > 0 {
+		v.problem("%d lost (%d were removed by the operator): %s", n, e.Removed, some(v.Lost))
+	}
+	if n := len(e.Left); n > 0 {
+		v.problem("%d left in the broker: %s", n, some(e.Left))
+	}
+}
+
+func (h *history) phantoms(v *Verdict) {
+	for _, id := range slices.Sorted(maps.Keys(h.ran)) {
+		if h.sent[id] == nil {
+			v.Phantoms = append(v.Phantoms, id)
+		}
+	}
+	if n := len(v.Phantoms); n > 0 {
+		v.problem("%d run that nobody sent: %s", n, some(v.Phantoms))
+	}
+}
+
+// duplicates counts completed executions after the first, holds each task to the faults that it was in flight at, and all of them
+// to what can have been in flight.
+func (h *history) duplicates(v *Verdict, windows []Window) {
+	excused := map[string]int{}
+	for _, w := range windows {
+		all := 0
+		for id := range h.ran {
+			n := h.inFlight(id, w)
+			excused[id] += n
+			all += n
+		}
+		if w.Limit > 0 {
+			all = min(all, w.Limit)
+		}
+		v.Allowed += all
+	}
+	var unexcused []string
+	for a, n := range h.times {
+		v.Duplicates += n - 1
+		if n-1 > excused[a.id] {
+			unexcused = append(unexcused, fmt.Sprintf("%s (%d times)", a.id, n))
+		}
+	}
+	slices.Sort(unexcused)
+	if n := len(unexcused); n > 0 {
+		v.problem("%d done again that no fault met: %s", n, some(unexcused))
+	}
+	if v.Duplicates > v.Allowed {
+		v.problem("%d done again, more than the %d that were in flight", v.Duplicates, v.Allowed)
+	}
+}
+
+// inFlight is how often one fault may have had the task done again: once for each of its sends then, as a publish may have been
+// repeated, and once for each of its messages that was being run.
+func (h *history) inFlight(id string, w Window) int {
+	sends, runs := 0, 0
+	for _, s := range h.sent[id] {
+		if w.touches(s.Begin, s.End) {
+			sends++
+		}
+	}
+	for _, span := range spans(h.ran[id]) {
+		if w.touches(span.begin, span.end) {
+			runs++
+		}
+	}
+	return sends + min(runs, 1+sends)
+}
+
+// span is one execution. Without an end it was cut off.
+type span struct{ begin, end time.Time }
+
+// spans pairs the starts of a task's executions with their ends.
+func spans(ran []Ran) []span {
+	type key struct{ pid, retries int }
+	open := map[key][]time.Time{}
+	var all []span
+	for _, r := range ran {
+		k := key{r.PID, r.Retries}
+		if r.Event == Started {
+			open[k] = append(open[k], r.At)
+			continue
+		}
+		if starts := open[k]; len(starts) > 0 {
+			all = append(all, span{starts[0], r.At})
+			open[k] = starts[1:]
+		}
+	}
+	for _, starts := range open {
+		for _, begin := range starts {
+			all = append(all, span{begin, begin})
+		}
+	}
+	return all
+}
+
+// rows holds every visit to one row.
+func (h *history) rows(v *Verdict, rows map[string]int) {
+	var wrong []string
+	for id, kind := range h.accepted {
+		if kind == Visit && h.done[id] && rows[id] != 1 {
+			wrong = append(wrong, fmt.Sprintf("%s (%d)", id, rows[id]))
+		}
+	}
+	for id, n := range rows {
+		if h.sent[id] == nil || n > 1 && h.accepted[id] == "" {
+			wrong = append(wrong, fmt.Sprintf("%s (%d)", id, n))
+		}
+	}
+	slices.Sort(wrong)
+	if n := len(wrong); n > 0 {
+		v.problem("%d visits have another number of rows than one: %s", n, some(wrong))
+	}
+}
+
+// poison holds what must be parked to the dead letters.
+func (h *history) poison(v *Verdict, e Evidence) {
+	for _, id := range e.Poison {
+		if !slices.Contains(e.Dead, id) {
+			v.problem("%s is not in the dead letters", id)
+		}
+		if h.done[id] {
+			v.problem("%s was done and should have been parked", id)
+		}
+	}
+}
+
+// recovery is the longest time that passed after a fault was healed until a task was done and one was accepted.
+func recovery(e Evidence) time.Duration {
+	var longest time.Duration
+	for _, w := range e.Windows {
+		next := func(begin func(int) (time.Time, bool), n int) {
+			var first time.Time
+			for i := range n {
+				if at, ok := begin(i); ok && at.After(w.End) && (first.IsZero() || at.Before(first)) {
+					first = at
+				}
+			}
+			if !first.IsZero() {
+				longest = max(longest, first.Sub(w.End))
+			}
+		}
+		next(func(i int) (time.Time, bool) { return e.Ran[i].At, e.Ran[i].Event == Done }, len(e.Ran))
+		next(func(i int) (time.Time, bool) { return e.Sent[i].End, e.Sent[i].Outcome == Accepted }, len(e.Sent))
+	}
+	return longest
+}
+
+// some shows the first of many ids.
+func some(ids []string) string {
+	const shown = 5
+	if len(ids) > shown {
+		return strings.Join(ids[:shown], ", ") + ", …"
+	}
+	return strings.Join(ids, ", ")
+}

@@ -1,0 +1,117 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-399731e2/taskq/builtin/accessrecord"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// Kind is a sort of task that the load sends.
+type Kind string
+
+// The kinds.
+const (
+	Step  Kind = "step"  // some 10 ms of work
+	Slow  Kind = "slow"  // some seconds of work
+	Visit Kind = "visit" // access_record, which stores one row
+	Retry Kind = "retry" // asks once to be run again, 200 ms later
+	Later Kind = "later" // sent with a countdown of two seconds
+	Crash Kind = "crash" // ends its worker's process
+)
+
+const countdown = 2 * time.Second
+
+// work is the argument of the tasks that only take time.
+type work struct {
+	Milliseconds int `task:"ms"`
+}
+
+// The names of the tasks.
+const (
+	taskWork  = "chaos.work"
+	taskRetry = "chaos.retry"
+	taskCrash = "chaos.crash"
+)
+
+// signature is the call of a task of a kind.
+func (k Kind) signature(id string, patience time.Duration) task.Signature {
+	s := task.Signature{Task: taskWork, Args: []any{patience.Milliseconds()}, CallOptions: task.CallOptions{ID: id, IgnoreResult: true}}
+	switch k {
+	case Visit:
+		visit := accessrecord.Sample()
+		visit.Path = "/" + id // which the rows are counted by
+		s.Task, s.Args = accessrecord.TaskName, []any{visit}
+	case Retry:
+		s.Task = taskRetry
+	case Crash:
+		s.Task = taskCrash
+	case Later:
+		s.Countdown = countdown
+	case Step, Slow:
+	}
+	return s
+}
+
+// tasks are those that a worker registers besides access_record. crash ends the process.
+func tasks(crash func()) []task.Definition {
+	return []task.Definition{
+		task.New(taskWork, func(ctx context.Context, w work) (struct{}, error) { return struct{}{}, w.do(ctx) }),
+		task.New(taskRetry, func(ctx context.Context, w work) (struct{}, error) {
+			if err := w.do(ctx); err != nil || task.FromContext(ctx).Retries > 0 {
+				return struct{}{}, err
+			}
+			return struct{}{}, task.RetryAfter(errAgain, 200*time.Millisecond)
+		}),
+		task.New(taskCrash, func(context.Context, work) (struct{}, error) {
+			crash()
+			return struct{}{}, nil
+		}),
+	}
+}
+
+var errAgain = errors.New("once more")
+
+func (w work) do(ctx context.Context) error {
+	return pause(ctx, time.Duration(w.Milliseconds)*time.Millisecond)
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("chaos: interrupted: %w", context.Cause(ctx))
+	}
+}
+
+// record is middleware that writes each step of every task into the ledger.
+func record(l *Ledger, pid int, fatal func(error)) task.Middleware {
+	return func(next task.Handler) task.Handler {
+		return task.HandlerFunc(func(ctx context.Context, req *task.Request) (any, error) {
+			write := func(e Event) {
+				if err := l.Ran(Ran{ID: req.ID, Retries: req.Retries, Event: e, PID: pid, At: time.Now()}); err != nil {
+					fatal(err)
+				}
+			}
+			write(Started)
+			result, err := next.Handle(ctx, req)
+			_, again := errors.AsType[*task.RetryError](err)
+			switch {
+			case again:
+				write(Retrying)
+			case err != nil:
+				write(Failed)
+			default:
+				write(Done)
+			}
+			return result, err
+		})
+	}
+}

@@ -1,0 +1,343 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/seed-399731e2/taskq"
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/testserver/instance"
+)
+
+// Result is what came of one run of a case.
+type Result struct {
+	Case      Case
+	QueueType string
+	Pool      string
+	Seed      uint64
+	Took      time.Duration
+	Faults    int
+	Dir       string
+	Verdict   *Verdict
+}
+
+const (
+	warmUp     = 16               // tasks before anything is measured
+	settleWait = 45 * time.Second // for the queues to run empty after the load
+	leakWait   = 15 * time.Second // for connections, channels, goroutines and files to be as before
+)
+
+// run plays one variant. The error says that the harness itself failed; what taskq did wrong is in the verdict.
+func (w *World) run(ctx context.Context, v variant, seed uint64) (_ *Result, err error) {
+	begin := time.Now()
+	s, err := w.stage(ctx, v, seed)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.clear(context.WithoutCancel(ctx))) }()
+	verdict, err := s.play(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{
+		Case: v.Case, QueueType: string(v.queue), Pool: string(v.pool), Seed: seed, Took: time.Since(begin),
+		Faults: len(s.windows), Dir: s.dir, Verdict: verdict,
+	}, nil
+}
+
+// stage sets the scene: servers, proxies, directory.
+func (w *World) stage(ctx context.Context, v variant, seed uint64) (*Scene, error) {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(v.Name)) // never fails
+	s := &Scene{Case: v.Case, world: w, rng: rand.New(rand.NewPCG(seed, hash.Sum64()))}
+	var err error
+	if s.nodes, err = w.nodes(ctx, v.Case); err != nil {
+		return nil, err
+	}
+	s.queue = fmt.Sprintf("%s-%s-%s-%d", v.Name, v.queue, v.pool, begunAt())
+	s.dir = filepath.Join(w.Dir, s.queue)
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("chaos: %w", err)
+	}
+	log, err := os.Create(filepath.Join(s.dir, "case.log"))
+	if err != nil {
+		return nil, fmt.Errorf("chaos: %w", err)
+	}
+	s.logFile, s.log = log, slog.New(slog.NewTextHandler(log, nil))
+	database, err := w.database(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.worker = WorkerConfig{
+		Database: database, Table: strings.ReplaceAll(s.queue, "-", "_"), Queue: s.queue, QueueType: v.queue, Pool: v.pool,
+		Concurrency: v.slots(), Dir: s.dir,
+	}
+	if !v.Cluster {
+		if s.senders, err = instance.StartProxy(s.node().URL()); err != nil {
+			return nil, err
+		}
+		if s.consumers, err = instance.StartProxy(s.node().URL()); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func begunAt() int64 { return time.Now().UnixMilli() % 1_000_000_000 }
+
+// play runs the case from the first task to the verdict.
+func (s *Scene) play(ctx context.Context) (*Verdict, error) {
+	goroutines := runtime.NumGoroutine()
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	before, err := s.measure(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.sender.Start(ctx)
+	trouble := s.Case.Run(ctx, s)
+	if trouble == nil {
+		trouble = pause(ctx, 1500*time.Millisecond) // work goes on after the last fault
+	}
+	s.sender.Wait()
+	var problems []string
+	note := func(what string, err error) {
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("%s: %v", what, err))
+		}
+	}
+	note("the case", trouble)
+	note("wedged", s.drained(ctx))
+	note("leak", s.asBefore(ctx, before))
+	note("shutdown", s.end(ctx, goroutines))
+	verdict, err := s.verdict(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if bound := s.Case.bound(); verdict.Recovery > bound {
+		verdict.problem("recovery took %s, more than %s", verdict.Recovery.Round(time.Millisecond), bound)
+	}
+	verdict.Problems = append(verdict.Problems, problems...)
+	return verdict, nil
+}
+
+// begin starts workers and the sender, and has them run a few tasks.
+func (s *Scene) begin(ctx context.Context) error {
+	if s.Case.Prepare != nil {
+		if err := s.Case.Prepare(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := s.startWorkers(s.Case.workers()); err != nil {
+		return err
+	}
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	ledger, err := OpenLedger(s.path("sent"))
+	if err != nil {
+		return err
+	}
+	s.sender, err = NewSender(taskq.Config{
+		BrokerURL: s.address(s.senders), ResultBackend: "disabled://", DefaultQueue: s.queue, QueueType: s.worker.QueueType, Logger: s.log,
+	}, s.Case.Load, ledger, s.queue, s.rng)
+	if err != nil {
+		return err
+	}
+	s.sender.Some(ctx, warmUp)
+	return s.drained(ctx)
+}
+
+// ready waits until every worker consumes.
+func (s *Scene) ready(ctx context.Context) error {
+	return until(ctx, 30*time.Second, "workers consume", func() (bool, error) {
+		all, err := queues(ctx, s.node())
+		return all[s.queue].consumers == len(s.workers), err
+	})
+}
+
+func (s *Scene) path(name string) string { return filepath.Join(s.dir, name) }
+
+// drained waits until everything accepted is done and the broker holds nothing.
+func (s *Scene) drained(ctx context.Context) error {
+	err := until(ctx, settleWait, "everything accepted is done", func() (bool, error) {
+		e, err := s.evidence()
+		if err != nil {
+			return false, err
+		}
+		h := gather(e)
+		for id := range h.accepted {
+			if !h.done[id] {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+	if err != nil && s.removed > 0 {
+		err = nil // the checker knows how many may be missing
+	}
+	return errors.Join(err, until(ctx, leakWait, "the queues are empty", func() (bool, error) {
+		all, err := queues(ctx, s.node())
+		if err != nil {
+			return false, err
+		}
+		for name, d := range all {
+			if strings.HasSuffix(name, deadSuffix) {
+				d.ready = 0
+			}
+			if d.ready+d.unacked > 0 {
+				return false, fmt.Errorf("%d ready and %d unacknowledged in %s", d.ready, d.unacked, name)
+			}
+		}
+		return true, nil
+	}))
+}
+
+// evidence is what the ledgers say so far.
+func (s *Scene) evidence() (e Evidence, err error) {
+	e = Evidence{Windows: s.windows, Removed: s.removed, Poison: s.poison}
+	if e.Sent, err = ReadSent(s.path("sent")); err != nil {
+		return e, err
+	}
+	e.Ran, err = ReadRan(s.dir)
+	return e, err
+}
+
+// end stops the workers and the sender, each of which must end well.
+func (s *Scene) end(ctx context.Context, goroutines int) error {
+	var errs []error
+	for _, p := range s.workers {
+		errs = append(errs, p.stop(ctx, 15*time.Second))
+	}
+	closing, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	errs = append(errs, s.sender.Close(closing))
+	for _, proxy := range []*instance.Proxy{s.senders, s.consumers} {
+		if proxy != nil {
+			proxy.Close()
+		}
+	}
+	errs = append(errs, until(ctx, leakWait, "the sender's goroutines end", func() (bool, error) {
+		n := runtime.NumGoroutine()
+		if n > goroutines {
+			return false, fmt.Errorf("%d goroutines, %d before", n, goroutines)
+		}
+		return true, nil
+	}))
+	return errors.Join(errs...)
+}
+
+// verdict reads everything and checks it.
+func (s *Scene) verdict(ctx context.Context) (*Verdict, error) {
+	e, err := s.evidence()
+	if err != nil {
+		return nil, err
+	}
+	if e.Rows, err = s.rows(ctx); err != nil {
+		return nil, err
+	}
+	all, err := queues(ctx, s.node())
+	if err != nil {
+		return nil, err
+	}
+	for name, d := range all {
+		if d.ready == 0 {
+			continue
+		}
+		ids, err := s.take(ctx, name, d.ready)
+		if err != nil {
+			return nil, err
+		}
+		if strings.HasSuffix(name, deadSuffix) {
+			e.Dead = append(e.Dead, ids...)
+		} else {
+			e.Left = append(e.Left, ids...)
+		}
+	}
+	return Check(e), nil
+}
+
+// deadSuffix ends the names of dead-letter queues.
+const deadSuffix = ".dead"
+
+// clear ends what still runs and mends the broker for the next case.
+func (s *Scene) clear(ctx context.Context) error {
+	for _, p := range s.workers {
+		_ = p.thaw()
+		_ = p.kill()
+	}
+	if s.sender != nil {
+		s.sender.abandon()
+	}
+	for _, proxy := range []*instance.Proxy{s.senders, s.consumers} {
+		if proxy != nil {
+			proxy.Close()
+		}
+	}
+	var errs []error
+	if s.Case.Restore != nil {
+		errs = append(errs, s.Case.Restore(ctx, s))
+	}
+	_, err := s.node().Eval(ctx, `[rabbit_amqqueue:delete(Q, false, false, <<"chaos">>) || Q <- rabbit_amqqueue:list(<<"/">>)], ok`)
+	return errors.Join(append(errs, err, s.logFile.Close())...)
+}
+
+// rows counts the stored visits by the id in their path.
+func (s *Scene) rows(ctx context.Context) (map[string]int, error) {
+	recorder, err := s.worker.recorder()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = recorder.Close() }()
+	const all = 1_000_000
+	visits, err := recorder.List(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	rows := map[string]int{}
+	for _, visit := range visits {
+		rows[strings.TrimPrefix(visit.Path, "/")]++
+	}
+	return rows, nil
+}
+
+// take removes n messages from a queue and returns the ids of their tasks.
+func (s *Scene) take(ctx context.Context, queue string, n int) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	app, err := taskq.New(taskq.Config{BrokerURL: s.node().URL(), ResultBackend: "disabled://", Logger: s.log})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = app.Close(ctx) }()
+	b, err := app.Broker(ctx)
+	if err != nil {
+		return nil, err
+	}
+	consumer, err := b.Consume(ctx, broker.ConsumeConfig{Queues: []string{queue}, Prefetch: 100})
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, 0, n)
+	for range n {
+		d, err := consumer.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, d.CorrelationID) // Celery's copy of the id
+		if err := d.Settle(ctx, broker.Ack); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}

@@ -1,0 +1,171 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-399731e2/taskq/internal/testserver/instance"
+)
+
+// Scene is where a case plays: the broker, two proxies before it, the workers and the load. Its methods break things.
+type Scene struct {
+	Case    Case
+	rng     *rand.Rand
+	log     *slog.Logger
+	world   *World
+	nodes   []*instance.RabbitMQ
+	dir     string
+	logFile *os.File
+	queue   string
+	// The proxies, nil with a cluster.
+	senders, consumers *instance.Proxy
+
+	worker  WorkerConfig // what the next worker is told
+	workers []*process
+	old     []*process // that were killed
+	sender  *Sender
+
+	windows []Window
+	removed int
+	poison  []string
+}
+
+// node is the only one, or the first of a cluster.
+func (s *Scene) node() *instance.RabbitMQ { return s.nodes[0] }
+
+// fault is one thing that breaks and is mended.
+type fault struct {
+	name   string
+	inject func(context.Context) error
+	hold   time.Duration
+	heal   func(context.Context) error // nil: nothing to mend
+	// before is how long before the fault a task may have been done whose acknowledgement the fault destroys; 0: ackDelay.
+	before time.Duration
+	// forgets is set when the broker forgets acknowledgements that it had: as many messages as were run then may come again.
+	forgets bool
+}
+
+const (
+	// ackDelay is how long an acknowledgement may be on its way.
+	ackDelay = 250 * time.Millisecond
+	// notice is how long after a fault work may begin on a delivery of before: it is in the worker's hands already.
+	notice = 250 * time.Millisecond
+)
+
+// strike breaks something, waits, mends it, and notes when.
+func (s *Scene) strike(ctx context.Context, f fault) error {
+	w := Window{Fault: f.name, Begin: time.Now(), Before: max(f.before, ackDelay), After: notice}
+	if !f.forgets {
+		w.Limit = s.inHand()
+	}
+	s.log.InfoContext(ctx, "fault", "name", f.name, "hold", f.hold)
+	if err := f.inject(ctx); err != nil {
+		return fmt.Errorf("%s: %w", f.name, err)
+	}
+	if err := pause(ctx, f.hold); err != nil {
+		return err
+	}
+	if f.heal != nil {
+		if err := f.heal(ctx); err != nil {
+			return fmt.Errorf("heal %s: %w", f.name, err)
+		}
+	}
+	w.End = time.Now()
+	s.windows = append(s.windows, w)
+	s.log.InfoContext(ctx, "healed", "name", f.name)
+	return nil
+}
+
+// draw is a duration between the two, by the seed.
+func (s *Scene) draw(from, to time.Duration) time.Duration {
+	return from + time.Duration(s.rng.Int64N(int64(to-from)+1))
+}
+
+// inHand is how many messages the workers may hold and the sender may wait for: two for each slot, one for each call.
+func (s *Scene) inHand() int {
+	const prefetched = 2 // worker.Options.PrefetchMultiplier
+	return s.Case.workers()*s.worker.Concurrency*prefetched + s.Case.Load.withDefaults().Senders
+}
+
+// times strikes n times with a calm of about a second between, and after the last.
+func (s *Scene) times(ctx context.Context, n int, next func() fault) error {
+	for range n {
+		if err := pause(ctx, s.draw(500*time.Millisecond, 1500*time.Millisecond)); err != nil {
+			return err
+		}
+		if err := s.strike(ctx, next()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startWorkers starts more workers.
+func (s *Scene) startWorkers(n int) error {
+	for range n {
+		cfg := s.worker
+		cfg.Name = fmt.Sprintf("worker%d", len(s.workers)+len(s.old)+1)
+		cfg.BrokerURL = s.address(s.consumers)
+		p, err := startWorker(cfg)
+		if err != nil {
+			return err
+		}
+		s.workers = append(s.workers, p)
+	}
+	return nil
+}
+
+// replace notes that a worker is gone and starts another.
+func (s *Scene) replace(i int) error {
+	s.old = append(s.old, s.workers[i])
+	s.workers = slices.Delete(s.workers, i, i+1)
+	return s.startWorkers(1)
+}
+
+// address is the broker's, through a proxy if there is one; of a cluster all nodes', another one first each time.
+func (s *Scene) address(proxy *instance.Proxy) string {
+	var urls []string
+	if proxy != nil {
+		urls = []string{proxy.URL}
+	} else {
+		first := s.rng.IntN(len(s.nodes))
+		for i := range s.nodes {
+			urls = append(urls, s.nodes[(first+i)%len(s.nodes)].URL())
+		}
+	}
+	if s.Case.Heartbeat > 0 {
+		for i := range urls {
+			urls[i] += "?" + url.Values{"heartbeat": {fmt.Sprint(int(s.Case.Heartbeat.Seconds()))}}.Encode()
+		}
+	}
+	return strings.Join(urls, ";")
+}
+
+// until waits for a condition, asking again and again.
+func until(ctx context.Context, within time.Duration, what string, ask func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	var last error
+	for {
+		ok, err := ask()
+		if err == nil && ok {
+			return nil
+		}
+		if err != nil {
+			last = err
+		}
+		if pause(ctx, 100*time.Millisecond) != nil {
+			if last != nil {
+				return fmt.Errorf("%s: not within %s: %w", what, within, last)
+			}
+			return fmt.Errorf("%s: not within %s", what, within)
+		}
+	}
+}
