@@ -24,6 +24,8 @@ type Case struct {
 	Pools   []pool.Kind        // variants; none: goroutines, threads and solo
 	// Heartbeat of the connections; 0: the default, 10 s.
 	Heartbeat time.Duration
+	// DeadHosts puts brokers that do not exist before the one that does; OneName gives all workers one node name.
+	DeadHosts, OneName bool
 	// Bound is how long recovery may take; 0: 5 s.
 	Bound time.Duration
 	// Prepare is called before the workers start; Restore after everything, also after a failure.

@@ -19,6 +19,10 @@ type Window struct {
 	// Limit is how many messages can have been in flight: what the workers may hold and the sender may wait for. 0: as many as
 	// were sent or run then.
 	Limit int
+	// Repeats is how often the fault may interrupt one message; 0: once.
+	Repeats int
+	// Harmless faults interrupt nothing: not one task may be done twice because of them.
+	Harmless bool
 }
 
 // touches reports whether the window meets the span between two times.
@@ -72,7 +76,7 @@ func Check(e Evidence) *Verdict {
 	h.duplicates(v, e.Windows)
 	h.rows(v, e.Rows)
 	h.poison(v, e)
-	v.Recovery = recovery(e)
+	recovery(v, e)
 	return v
 }
 
@@ -110,7 +114,7 @@ func gather(e Evidence) *history {
 	slices.SortStableFunc(ran, func(a, b Ran) int { return a.At.Compare(b.At) })
 	for _, r := range ran {
 		h.ran[r.ID] = append(h.ran[r.ID], r)
-		if r.Event == Done {
+		if r.Event == Done || r.Event == Failed && h.accepted[r.ID] == Panic { // which is all that can be done of it
 			h.done[r.ID] = true
 		}
 		if r.Event == Done || r.Event == Retrying {
@@ -159,6 +163,9 @@ func (h *history) phantoms(v *Verdict) {
 func (h *history) duplicates(v *Verdict, windows []Window) {
 	excused := map[string]int{}
 	for _, w := range windows {
+		if w.Harmless {
+			continue
+		}
 		all := 0
 		for id := range h.ran {
 			n := h.inFlight(id, w)
@@ -200,7 +207,7 @@ func (h *history) inFlight(id string, w Window) int {
 			runs++
 		}
 	}
-	return sends + min(runs, 1+sends)
+	return sends + min(runs, (1+sends)*max(1, w.Repeats))
 }
 
 // span is one execution. Without an end it was cut off.
@@ -261,25 +268,38 @@ func (h *history) poison(v *Verdict, e Evidence) {
 	}
 }
 
-// recovery is the longest time that passed after a fault was healed until a task was done and one was accepted.
-func recovery(e Evidence) time.Duration {
-	var longest time.Duration
+// recovery finds the longest time that passed after a fault was healed until a task was done and one was accepted.
+func recovery(v *Verdict, e Evidence) {
 	for _, w := range e.Windows {
-		next := func(begin func(int) (time.Time, bool), n int) {
-			var first time.Time
-			for i := range n {
-				if at, ok := begin(i); ok && at.After(w.End) && (first.IsZero() || at.Before(first)) {
-					first = at
-				}
-			}
-			if !first.IsZero() {
-				longest = max(longest, first.Sub(w.End))
+		var done, accepted time.Time
+		for _, r := range e.Ran {
+			if r.Event == Done {
+				done = earliest(done, r.At, w.End)
 			}
 		}
-		next(func(i int) (time.Time, bool) { return e.Ran[i].At, e.Ran[i].Event == Done }, len(e.Ran))
-		next(func(i int) (time.Time, bool) { return e.Sent[i].End, e.Sent[i].Outcome == Accepted }, len(e.Sent))
+		for _, s := range e.Sent {
+			if s.Outcome == Accepted {
+				accepted = earliest(accepted, s.End, w.End)
+			}
+		}
+		if done.IsZero() {
+			v.problem("no task was done after: %s", w.Fault)
+			continue
+		}
+		if accepted.IsZero() {
+			v.problem("no task was accepted after: %s", w.Fault)
+			continue
+		}
+		v.Recovery = max(v.Recovery, done.Sub(w.End), accepted.Sub(w.End))
 	}
-	return longest
+}
+
+// earliest is the earlier of two times that is after another; first is zero as long as there is none.
+func earliest(first, at, after time.Time) time.Time {
+	if at.After(after) && (first.IsZero() || at.Before(first)) {
+		return at
+	}
+	return first
 }
 
 // some shows the first of many ids.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seed-399731e2/taskq/internal/testserver/instance"
@@ -123,19 +125,82 @@ func (s *Scene) forbid(hold time.Duration) fault {
 		hold, fmt.Sprintf(set, ".*"))
 }
 
-// removeQueue deletes or purges the queue; how many messages went with it is counted.
-func (s *Scene) removeQueue(call string) fault {
-	return fault{name: call + " of the queue", inject: func(ctx context.Context) error {
-		text, err := s.node().Eval(ctx, fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"%s">>)), {ok, N} = %s, N`, s.queue,
-			map[string]string{
-				"deletion": `rabbit_amqqueue:delete(Q, false, false, <<"chaos">>)`,
-				"purge":    `rabbit_amqqueue:purge(Q)`,
-			}[call]))
+// removeQueue deletes or purges the queue. What was in it is counted, with what the workers held: they may not have begun it.
+func (s *Scene) removeQueue(how string) fault {
+	call := `rabbit_amqqueue:purge(Q)`
+	if how == "deletion" {
+		call = `rabbit_amqqueue:delete(Q, false, false, <<"chaos">>)`
+	}
+	return fault{name: how + " of the queue", inject: func(ctx context.Context) error {
+		all, err := queues(ctx, s.node())
+		if err != nil {
+			return err
+		}
+		text, err := s.node().Eval(ctx, s.lookup()+", {ok, N} = "+call+", N")
 		if err != nil {
 			return err
 		}
 		n, err := strconv.Atoi(text)
 		s.removed += n
+		if how == "deletion" {
+			s.removed += all[s.queue].unacked
+		}
+		return err
+	}}
+}
+
+// lookup is the beginning of an Erlang expression that calls the queue Q.
+func (s *Scene) lookup() string {
+	return fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"%s">>))`, s.queue)
+}
+
+// home is the node that has the queue, or leads it.
+func (s *Scene) home(ctx context.Context) (int, error) {
+	name, err := s.node().Eval(ctx, s.lookup()+", amqqueue:qnode(Q)")
+	if err != nil {
+		return 0, err
+	}
+	i := slices.IndexFunc(s.nodes, func(n *instance.RabbitMQ) bool { return n.Node() == strings.Trim(name, "'") })
+	if i < 0 {
+		return 0, fmt.Errorf("chaos: the queue is at the unknown node %s", name)
+	}
+	return i, nil
+}
+
+// impatient lets the broker close channels whose deliveries stay unacknowledged for two seconds; it reads that when a channel is opened.
+func (s *Scene) impatient(hold time.Duration) fault {
+	const set = `application:set_env(rabbit, consumer_timeout, %d), application:set_env(rabbit, channel_tick_interval, %d), ` +
+		`[rabbit_networking:close_connection(P, "consumer timeout changed") || P <- rabbit_networking:connections()], ok`
+	f := s.eval("consumer timeout of 2 s", fmt.Sprintf(set, 2000, 500), hold, fmt.Sprintf(set, 1_800_000, 60_000))
+	f.repeats = int(hold/(2*time.Second)) + 1
+	return f
+}
+
+// full has the broker refuse messages once ten wait in the queue.
+func (s *Scene) full(hold time.Duration) fault {
+	return sparing(s.eval("a full queue that refuses messages",
+		fmt.Sprintf(`rabbit_policy:set(<<"/">>, <<"full">>, <<"^%s$">>, [{<<"max-length">>, 10}, {<<"overflow">>, <<"reject-publish">>}], 1, <<"queues">>, <<"chaos">>)`, s.queue),
+		hold, `rabbit_policy:delete(<<"/">>, <<"full">>, <<"chaos">>)`))
+}
+
+// The faults of the database.
+
+func (s *Scene) killDatabase(down time.Duration) fault {
+	return fault{
+		name:   "PostgreSQL killed",
+		inject: func(context.Context) error { return s.world.postgres.Kill() },
+		hold:   down,
+		heal: func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, startWait)
+			defer cancel()
+			return s.world.postgres.Start(ctx)
+		},
+	}
+}
+
+func (s *Scene) terminateBackends() fault {
+	return fault{name: "PostgreSQL ends all connections", inject: func(ctx context.Context) error {
+		_, err := s.world.postgres.TerminateBackends(ctx)
 		return err
 	}}
 }
@@ -193,12 +258,6 @@ func (s *Scene) truncate(d instance.Direction) fault {
 	p := s.proxies()[s.rng.IntN(2)]
 	n := s.rng.Int64N(3000)
 	return network(fmt.Sprintf("truncation %s after %d bytes", d, n), 500*time.Millisecond, []*instance.Proxy{p}, func(p *instance.Proxy) { p.Truncate(d, n) })
-}
-
-// corrupt changes one of the next bytes.
-func (s *Scene) corrupt(p *instance.Proxy, d instance.Direction) fault {
-	n := s.rng.Int64N(3000)
-	return network(fmt.Sprintf("corruption %s after %d bytes", d, n), time.Second, []*instance.Proxy{p}, func(p *instance.Proxy) { p.Corrupt(d, n) })
 }
 
 func (s *Scene) slow(hold, delay, jitter time.Duration) fault {

@@ -20,6 +20,7 @@ const (
 	Visit Kind = "visit" // access_record, which stores one row
 	Retry Kind = "retry" // asks once to be run again, 200 ms later
 	Later Kind = "later" // sent with a countdown of two seconds
+	Panic Kind = "panic" // panics
 	Crash Kind = "crash" // ends its worker's process
 )
 
@@ -34,6 +35,7 @@ type work struct {
 const (
 	taskWork  = "chaos.work"
 	taskRetry = "chaos.retry"
+	taskPanic = "chaos.panic"
 	taskCrash = "chaos.crash"
 )
 
@@ -47,6 +49,8 @@ func (k Kind) signature(id string, patience time.Duration) task.Signature {
 		s.Task, s.Args = accessrecord.TaskName, []any{visit}
 	case Retry:
 		s.Task = taskRetry
+	case Panic:
+		s.Task = taskPanic
 	case Crash:
 		s.Task = taskCrash
 	case Later:
@@ -66,6 +70,7 @@ func tasks(crash func()) []task.Definition {
 			}
 			return struct{}{}, task.RetryAfter(errAgain, 200*time.Millisecond)
 		}),
+		task.New(taskPanic, func(context.Context, work) (struct{}, error) { panic("as asked for") }),
 		task.New(taskCrash, func(context.Context, work) (struct{}, error) {
 			crash()
 			return struct{}{}, nil
@@ -101,6 +106,12 @@ func record(l *Ledger, pid int, fatal func(error)) task.Middleware {
 				}
 			}
 			write(Started)
+			defer func() {
+				if p := recover(); p != nil {
+					write(Failed)
+					panic(p)
+				}
+			}()
 			result, err := next.Handle(ctx, req)
 			_, again := errors.AsType[*task.RetryError](err)
 			switch {

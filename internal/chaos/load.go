@@ -142,7 +142,7 @@ func outcome(err error) Outcome {
 	switch {
 	case err == nil:
 		return Accepted
-	case errors.Is(err, broker.ErrUnroutable), errors.Is(err, broker.ErrInvalid):
+	case errors.Is(err, broker.ErrUnroutable), errors.Is(err, broker.ErrInvalid), errors.Is(err, broker.ErrRefused):
 		return Rejected
 	}
 	return Unknown

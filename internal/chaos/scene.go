@@ -50,6 +50,16 @@ type fault struct {
 	before time.Duration
 	// forgets is set when the broker forgets acknowledgements that it had: as many messages as were run then may come again.
 	forgets bool
+	// harmless faults let nothing be done twice.
+	harmless bool
+	// repeats is how often the fault may interrupt one message; 0: once.
+	repeats int
+}
+
+// sparing makes a fault one that lets nothing be done twice.
+func sparing(f fault) fault {
+	f.harmless = true
+	return f
 }
 
 const (
@@ -62,8 +72,9 @@ const (
 // strike breaks something, waits, mends it, and notes when.
 func (s *Scene) strike(ctx context.Context, f fault) error {
 	w := Window{Fault: f.name, Begin: time.Now(), Before: max(f.before, ackDelay), After: notice}
+	w.Harmless, w.Repeats = f.harmless, f.repeats
 	if !f.forgets {
-		w.Limit = s.inHand()
+		w.Limit = s.inHand() * max(1, f.repeats)
 	}
 	s.log.InfoContext(ctx, "fault", "name", f.name, "hold", f.hold)
 	if err := f.inject(ctx); err != nil {
@@ -112,6 +123,9 @@ func (s *Scene) startWorkers(n int) error {
 	for range n {
 		cfg := s.worker
 		cfg.Name = fmt.Sprintf("worker%d", len(s.workers)+len(s.old)+1)
+		if s.Case.OneName {
+			cfg.Name = "worker"
+		}
 		cfg.BrokerURL = s.address(s.consumers)
 		p, err := startWorker(cfg)
 		if err != nil {
@@ -133,7 +147,7 @@ func (s *Scene) replace(i int) error {
 func (s *Scene) address(proxy *instance.Proxy) string {
 	var urls []string
 	if proxy != nil {
-		urls = []string{proxy.URL}
+		urls = append(s.deadHosts(), proxy.URL)
 	} else {
 		first := s.rng.IntN(len(s.nodes))
 		for i := range s.nodes {
@@ -146,6 +160,14 @@ func (s *Scene) address(proxy *instance.Proxy) string {
 		}
 	}
 	return strings.Join(urls, ";")
+}
+
+// deadHosts are addresses of which one refuses connections.
+func (s *Scene) deadHosts() []string {
+	if !s.Case.DeadHosts {
+		return nil
+	}
+	return []string{"amqp://nobody:nothing@127.0.0.1:1/", "amqp://nobody:nothing@host.invalid:5672/"}
 }
 
 // until waits for a condition, asking again and again.
