@@ -52,8 +52,8 @@ func (c Case) variants() []variant {
 		pools = []pool.Kind{pool.Goroutines, pool.Threads, pool.Solo}
 	}
 	var all []variant
-	for i := range len(types) * len(pools) { // neighbours differ in both
-		all = append(all, variant{c, types[i%len(types)], pools[(i/len(types)+i)%len(pools)]})
+	for i := range len(types) * len(pools) { // neighbours differ in both, where they can
+		all = append(all, variant{c, types[i%len(types)], pools[(i/len(types)+i%len(types))%len(pools)]})
 	}
 	return all
 }

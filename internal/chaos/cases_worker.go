@@ -14,9 +14,9 @@ func workerCases() []Case {
 			Run: repeat(4, (*Scene).killWorker),
 		},
 		{
-			Name: "worker-freeze", Number: "43", Fault: "SIGSTOP of a worker: 3 s, then 9 s with a heartbeat of 2 s", Heartbeat: 2 * time.Second,
+			Name: "worker-freeze", Number: "43", Fault: "SIGSTOP of a worker: 1.5 s, then 9 s with a heartbeat of 2 s", Heartbeat: 2 * time.Second,
 			Load: Load{Work: 50 * time.Millisecond},
-			Run: once(func(s *Scene) fault { return sparing(s.freezeWorker(3 * time.Second)) },
+			Run: once(func(s *Scene) fault { return sparing(s.freezeWorker(1500 * time.Millisecond)) },
 				func(s *Scene) fault { return s.freezeWorker(9 * time.Second) }),
 		},
 		{

@@ -12,8 +12,22 @@ import (
 // depth is what a queue holds, as the broker counts it.
 type depth struct{ ready, unacked, consumers int }
 
-// queues returns the depth of every queue.
-func queues(ctx context.Context, node *instance.RabbitMQ) (map[string]depth, error) {
+// queues returns the depth of every queue. Of a quorum queue only the node that leads it knows the numbers.
+func queues(ctx context.Context, nodes []*instance.RabbitMQ) (map[string]depth, error) {
+	all := map[string]depth{}
+	for _, node := range nodes {
+		known, err := queuesOf(ctx, node)
+		if err != nil {
+			return nil, err
+		}
+		for name, d := range known {
+			all[name] = depth{max(all[name].ready, d.ready), max(all[name].unacked, d.unacked), max(all[name].consumers, d.consumers)}
+		}
+	}
+	return all, nil
+}
+
+func queuesOf(ctx context.Context, node *instance.RabbitMQ) (map[string]depth, error) {
 	text, err := node.Eval(ctx, `lists:flatten([io_lib:format("~s ~w ~w ~w;", [element(4, N), R, U, C]) || `+
 		`[{name, N}, {messages_ready, R}, {messages_unacknowledged, U}, {consumers, C}] <- `+
 		`rabbit_amqqueue:info_all(<<"/">>, [name, messages_ready, messages_unacknowledged, consumers])])`)

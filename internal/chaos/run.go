@@ -27,6 +27,7 @@ type Result struct {
 	Took      time.Duration
 	Faults    int
 	Dir       string
+	Lost      int // connections that were lost, as the sender's and the workers' logs say
 	Verdict   *Verdict
 }
 
@@ -48,9 +49,13 @@ func (w *World) run(ctx context.Context, v variant, seed uint64) (_ *Result, err
 	if err != nil {
 		return nil, err
 	}
+	lost, err := s.connectionsLost()
+	if err != nil {
+		return nil, err
+	}
 	return &Result{
 		Case: v.Case, QueueType: string(v.queue), Pool: string(v.pool), Seed: seed, Took: time.Since(begin),
-		Faults: len(s.windows), Dir: s.dir, Verdict: verdict,
+		Faults: len(s.windows), Dir: s.dir, Lost: lost, Verdict: verdict,
 	}, nil
 }
 
@@ -161,7 +166,7 @@ func (s *Scene) begin(ctx context.Context) error {
 // ready waits until every worker consumes.
 func (s *Scene) ready(ctx context.Context) error {
 	return until(ctx, 30*time.Second, "workers consume", func() (bool, error) {
-		all, err := queues(ctx, s.node())
+		all, err := queues(ctx, s.nodes)
 		return all[s.queue].consumers == len(s.workers), err
 	})
 }
@@ -187,7 +192,7 @@ func (s *Scene) drained(ctx context.Context) error {
 		err = nil // the checker knows how many may be missing
 	}
 	return errors.Join(err, until(ctx, leakWait, "the queues are empty", func() (bool, error) {
-		all, err := queues(ctx, s.node())
+		all, err := queues(ctx, s.nodes)
 		if err != nil {
 			return false, err
 		}
@@ -246,7 +251,7 @@ func (s *Scene) verdict(ctx context.Context) (*Verdict, error) {
 	if e.Rows, err = s.rows(ctx); err != nil {
 		return nil, err
 	}
-	all, err := queues(ctx, s.node())
+	all, err := queues(ctx, s.nodes)
 	if err != nil {
 		return nil, err
 	}
@@ -290,6 +295,23 @@ func (s *Scene) clear(ctx context.Context) error {
 	}
 	_, err := s.node().Eval(ctx, `[rabbit_amqqueue:delete(Q, false, false, <<"chaos">>) || Q <- rabbit_amqqueue:list(<<"/">>)], ok`)
 	return errors.Join(append(errs, err, s.logFile.Close())...)
+}
+
+// connectionsLost counts the connections that were lost, as proof that the faults were felt.
+func (s *Scene) connectionsLost() (int, error) {
+	paths, err := filepath.Glob(s.path("*.log"))
+	if err != nil {
+		return 0, fmt.Errorf("chaos: %w", err)
+	}
+	n := 0
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return 0, fmt.Errorf("chaos: %w", err)
+		}
+		n += strings.Count(string(text), `msg="Connection to broker lost"`)
+	}
+	return n, nil
 }
 
 // rows counts the stored visits by the id in their path.

@@ -73,6 +73,6 @@ func (s *Suite) play(ctx context.Context, v variant) (*Result, error) {
 // String is one line.
 func (r *Result) String() string {
 	v := r.Verdict
-	return fmt.Sprintf("%5d sent, %d lost, %d/%d twice, recovery %.1f s, %.0f s",
-		v.Accepted, len(v.Lost), v.Duplicates, v.Allowed, v.Recovery.Seconds(), r.Took.Round(time.Second).Seconds())
+	return fmt.Sprintf("%5d sent, %d lost, %d/%d twice, %d faults, %d connections lost, recovery %.1f s, %.0f s",
+		v.Accepted, len(v.Lost), v.Duplicates, v.Allowed, r.Faults, r.Lost, v.Recovery.Seconds(), r.Took.Round(time.Second).Seconds())
 }

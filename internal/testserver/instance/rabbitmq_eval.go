@@ -24,8 +24,8 @@ func (r *RabbitMQ) Eval(ctx context.Context, expression string) (string, error) 
 	}
 	r.calls++
 	answer := r.path(fmt.Sprintf("answer-%d", r.calls))
-	// written elsewhere and renamed, so that the file is complete once it is there
-	line := fmt.Sprintf(`Value%[1]d = try {value, begin %[2]s end} catch Class%[1]d:Reason%[1]d -> {Class%[1]d, Reason%[1]d} end, `+
+	// written elsewhere and renamed, so that the file is complete once it is there; in a function, so that its variables are its own
+	line := fmt.Sprintf(`Value%[1]d = try {value, (fun() -> %[2]s end)()} catch Class%[1]d:Reason%[1]d -> {Class%[1]d, Reason%[1]d} end, `+
 		`ok = file:write_file("%[3]s.part", io_lib:format("~tp", [Value%[1]d])), ok = file:rename("%[3]s.part", "%[3]s").`+"\n",
 		r.calls, expression, answer)
 	if err := r.node.Write(line); err != nil {
