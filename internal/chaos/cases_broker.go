@@ -42,7 +42,7 @@ func brokerCases() []Case {
 // startWithoutBroker kills the broker and all workers, and starts the workers first.
 func startWithoutBroker(ctx context.Context, s *Scene) error {
 	return s.strike(ctx, fault{
-		name: "start without a broker", hold: 3 * time.Second, before: time.Second, forgets: true,
+		name: "start without a broker", hold: 3 * time.Second, before: s.memory(), forgets: s.memory() > 0,
 		inject: func(context.Context) error {
 			if err := s.node().Kill(); err != nil {
 				return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/internal/testserver/instance"
 )
 
@@ -49,11 +50,20 @@ func (s *Scene) stopWorker(ctx context.Context) error {
 
 // The faults of a broker.
 
+// memory is how far back the broker may forget acknowledgements when it is killed: a classic queue buffers them, a quorum queue has
+// them on disk first.
+func (s *Scene) memory() time.Duration {
+	if s.worker.QueueType == broker.Quorum {
+		return 0
+	}
+	return time.Second
+}
+
 // killNode kills a node and starts it again after a while.
 func (s *Scene) killNode(n int, down time.Duration) fault {
 	node := s.nodes[n]
 	return fault{
-		name: "kill -9 of the broker", before: time.Second, forgets: true, // acknowledgements in its buffers
+		name: "kill -9 of the broker", before: s.memory(), forgets: s.memory() > 0,
 		inject: func(context.Context) error { return node.Kill() },
 		hold:   down,
 		heal:   func(ctx context.Context) error { return start(ctx, node) },
