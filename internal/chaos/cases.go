@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Cases returns all cases, in the order of the table.
-func Cases() []Case {
+// Cases returns all cases, in the order of the table. The random one at the end goes on for the time given.
+func Cases(soak time.Duration) []Case {
 	return slices.Concat(brokerCases(), clusterCases(), networkCases(), resourceCases(), topologyCases(), workerCases(), messageCases(),
-		delayCases(), databaseCases(), soakCases())
+		delayCases(), databaseCases(), []Case{soakCase(soak)})
 }
 
 // script is what a case does.

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/seed-399731e2/taskq/internal/testserver/instance"
@@ -10,12 +11,12 @@ import (
 // SoakTime is how long the random case goes on by default.
 const SoakTime = 40 * time.Second
 
-func soakCases() []Case {
-	return []Case{{
-		Name: "soak", Number: "81", Fault: "a random fault every second or two, for 40 s", Heartbeat: 2 * time.Second, Bound: afterOutage, Workers: 3,
+func soakCase(d time.Duration) Case {
+	return Case{
+		Name: "soak", Number: "81", Fault: fmt.Sprintf("a random fault every second or two, for %s", d), Heartbeat: 2 * time.Second, Bound: afterOutage, Workers: 3,
 		Load: Load{Kinds: []Kind{Step, Step, Visit, Retry, Later}},
-		Run:  soak(SoakTime),
-	}}
+		Run:  soak(d),
+	}
 }
 
 // soak strikes with whatever the seed draws, until the time is over.
