@@ -142,7 +142,7 @@ func (s *Scene) removeQueue(how string) fault {
 		call = `rabbit_amqqueue:delete(Q, false, false, <<"chaos">>)`
 	}
 	return fault{name: how + " of the queue", inject: func(ctx context.Context) error {
-		all, err := queues(ctx, s.nodes)
+		all, err := queues(ctx, s.node())
 		if err != nil {
 			return err
 		}

@@ -12,25 +12,20 @@ import (
 // depth is what a queue holds, as the broker counts it.
 type depth struct{ ready, unacked, consumers int }
 
-// queues returns the depth of every queue. Of a quorum queue only the node that leads it knows the numbers.
-func queues(ctx context.Context, nodes []*instance.RabbitMQ) (map[string]depth, error) {
-	all := map[string]depth{}
-	for _, node := range nodes {
-		known, err := queuesOf(ctx, node)
-		if err != nil {
-			return nil, err
-		}
-		for name, d := range known {
-			all[name] = depth{max(all[name].ready, d.ready), max(all[name].unacked, d.unacked), max(all[name].consumers, d.consumers)}
-		}
-	}
-	return all, nil
-}
+// askQueues returns a line for each queue. A quorum queue is asked itself: what is known of it elsewhere is up to five seconds old.
+const askQueues = `
+	Ask = fun(Q, F) -> {ok, {_, N}, _} = ra:leader_query(amqqueue:get_pid(Q), F), N end,
+	Count = fun(Q) -> case amqqueue:get_type(Q) of
+		rabbit_quorum_queue ->
+			[Ask(Q, fun rabbit_fifo:query_messages_ready/1), Ask(Q, fun rabbit_fifo:query_messages_checked_out/1), Ask(Q, fun rabbit_fifo:query_consumer_count/1)];
+		_ ->
+			[N || {_, N} <- rabbit_amqqueue:info(Q, [messages_ready, messages_unacknowledged, consumers])]
+	end end,
+	lists:flatten([io_lib:format("~s ~w ~w ~w;", [element(4, amqqueue:get_name(Q)) | Count(Q)]) || Q <- rabbit_amqqueue:list(<<"/">>)])`
 
-func queuesOf(ctx context.Context, node *instance.RabbitMQ) (map[string]depth, error) {
-	text, err := node.Eval(ctx, `lists:flatten([io_lib:format("~s ~w ~w ~w;", [element(4, N), R, U, C]) || `+
-		`[{name, N}, {messages_ready, R}, {messages_unacknowledged, U}, {consumers, C}] <- `+
-		`rabbit_amqqueue:info_all(<<"/">>, [name, messages_ready, messages_unacknowledged, consumers])])`)
+// queues returns the depth of every queue.
+func queues(ctx context.Context, node *instance.RabbitMQ) (map[string]depth, error) {
+	text, err := node.Eval(ctx, strings.Join(strings.Fields(askQueues), " "))
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +37,9 @@ func queuesOf(ctx context.Context, node *instance.RabbitMQ) (map[string]depth, e
 		}
 		var n [3]int
 		for i := range n {
-			n[i], _ = strconv.Atoi(fields[i+1]) // a queue that is down has no numbers
+			if n[i], err = strconv.Atoi(fields[i+1]); err != nil {
+				return nil, fmt.Errorf("chaos: depth of queue %s: %w", fields[0], err)
+			}
 		}
 		all[fields[0]] = depth{n[0], n[1], n[2]}
 	}

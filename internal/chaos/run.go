@@ -109,11 +109,13 @@ func (s *Scene) play(ctx context.Context) (*Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.log.InfoContext(ctx, "load starts")
 	s.sender.Start(ctx)
 	trouble := s.Case.Run(ctx, s)
 	if trouble == nil {
 		trouble = pause(ctx, 1500*time.Millisecond) // work goes on after the last fault
 	}
+	s.log.InfoContext(ctx, "load ends")
 	s.sender.Wait()
 	var problems []string
 	note := func(what string, err error) {
@@ -123,8 +125,11 @@ func (s *Scene) play(ctx context.Context) (*Verdict, error) {
 	}
 	note("the case", trouble)
 	note("wedged", s.drained(ctx))
+	s.log.InfoContext(ctx, "drained")
 	note("leak", s.asBefore(ctx, before))
+	s.log.InfoContext(ctx, "shutdown begins")
 	note("shutdown", s.end(ctx, goroutines))
+	s.log.InfoContext(ctx, "verdict begins")
 	verdict, err := s.verdict(ctx)
 	if err != nil {
 		return nil, err
@@ -138,6 +143,7 @@ func (s *Scene) play(ctx context.Context) (*Verdict, error) {
 
 // begin starts workers and the sender, and has them run a few tasks.
 func (s *Scene) begin(ctx context.Context) error {
+	s.log.InfoContext(ctx, "workers start")
 	if s.Case.Prepare != nil {
 		if err := s.Case.Prepare(ctx, s); err != nil {
 			return err
@@ -149,6 +155,7 @@ func (s *Scene) begin(ctx context.Context) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
+	s.log.InfoContext(ctx, "workers consume")
 	ledger, err := OpenLedger(s.path("sent"))
 	if err != nil {
 		return err
@@ -160,39 +167,37 @@ func (s *Scene) begin(ctx context.Context) error {
 		return err
 	}
 	s.sender.Some(ctx, warmUp)
+	s.log.InfoContext(ctx, "warmed up")
 	return s.drained(ctx)
 }
 
 // ready waits until every worker consumes.
 func (s *Scene) ready(ctx context.Context) error {
 	return until(ctx, 30*time.Second, "workers consume", func() (bool, error) {
-		all, err := queues(ctx, s.nodes)
+		all, err := queues(ctx, s.node())
 		return all[s.queue].consumers == len(s.workers), err
 	})
 }
 
 func (s *Scene) path(name string) string { return filepath.Join(s.dir, name) }
 
-// drained waits until everything accepted is done and the broker holds nothing.
+// drained waits until everything accepted is done, but for what the operator removed, and the broker holds nothing.
 func (s *Scene) drained(ctx context.Context) error {
 	err := until(ctx, settleWait, "everything accepted is done", func() (bool, error) {
 		e, err := s.evidence()
 		if err != nil {
 			return false, err
 		}
-		h := gather(e)
+		h, missing := gather(e), 0
 		for id := range h.accepted {
 			if !h.done[id] {
-				return false, nil
+				missing++
 			}
 		}
-		return true, nil
+		return missing <= s.removed, nil
 	})
-	if err != nil && s.removed > 0 {
-		err = nil // the checker knows how many may be missing
-	}
 	return errors.Join(err, until(ctx, leakWait, "the queues are empty", func() (bool, error) {
-		all, err := queues(ctx, s.nodes)
+		all, err := queues(ctx, s.node())
 		if err != nil {
 			return false, err
 		}
@@ -251,7 +256,7 @@ func (s *Scene) verdict(ctx context.Context) (*Verdict, error) {
 	if e.Rows, err = s.rows(ctx); err != nil {
 		return nil, err
 	}
-	all, err := queues(ctx, s.nodes)
+	all, err := queues(ctx, s.node())
 	if err != nil {
 		return nil, err
 	}
