@@ -3,9 +3,10 @@
 
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 10s
+SEED     ?= 1
 PKG      ?= ./...
 
-.PHONY: help build run test race lint fmt fmt-check fuzz bench cover tidy tidy-check vet check clean tools
+.PHONY: help build run test chaos race lint fmt fmt-check fuzz bench cover tidy tidy-check vet check clean tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +19,10 @@ run: build ## see it work: a worker, a task, its result and the stored row
 
 test: vet tools ## test everything, with servers of its own, Python Celery and the race detector
 	bin/testservers bin/testsummary -race -shuffle=on $(PKG)
+
+chaos: ## break everything under load and write docs/reliability.md (about a quarter of an hour; SEED=1)
+	go build -o bin/chaos ./internal/chaos/cmd/chaos
+	bin/chaos -seed $(SEED) -write docs/reliability.md
 
 race: ## test without servers, with the race detector (PKG=./pool: that package)
 	go test -race -shuffle=on $(PKG)

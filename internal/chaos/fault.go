@@ -252,11 +252,7 @@ func (s *Scene) refuse(hold time.Duration) fault {
 }
 
 func (s *Scene) stall(hold time.Duration, directions ...instance.Direction) fault {
-	name := "stall"
-	for _, d := range directions {
-		name += " " + d.String()
-	}
-	return network(name, hold, s.proxies(), func(p *instance.Proxy) { p.Stall(directions...) })
+	return network(fmt.Sprint("stall ", directions), hold, s.proxies(), func(p *instance.Proxy) { p.Stall(directions...) })
 }
 
 func (s *Scene) halfClose(d instance.Direction) fault {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -64,8 +65,8 @@ func (c *Cluster) URL() string {
 // Close ends all nodes and removes their files.
 func (c *Cluster) Close() error {
 	var errs []error
-	for i := len(c.Nodes) - 1; i >= 0; i-- { // the first one's port mapper is everybody's
-		errs = append(errs, c.Nodes[i].Close())
+	for _, node := range slices.Backward(c.Nodes) { // the first one's port mapper is everybody's
+		errs = append(errs, node.Close())
 	}
 	return errors.Join(errs...)
 }
