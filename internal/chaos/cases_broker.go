@@ -41,6 +41,9 @@ func brokerCases() []Case {
 
 // startWithoutBroker kills the broker and all workers, and starts the workers first.
 func startWithoutBroker(ctx context.Context, s *Scene) error {
+	if err := pause(ctx, time.Second); err != nil {
+		return err
+	}
 	return s.strike(ctx, fault{
 		name: "start without a broker", hold: 3 * time.Second, before: s.memory(), forgets: s.memory() > 0,
 		inject: func(context.Context) error {

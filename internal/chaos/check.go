@@ -256,8 +256,13 @@ func (h *history) rows(v *Verdict, rows map[string]int) {
 	}
 }
 
-// poison holds what must be parked to the dead letters.
+// poison holds what must be parked to the dead letters, and the dead letters to that.
 func (h *history) poison(v *Verdict, e Evidence) {
+	for _, id := range e.Dead {
+		if !slices.Contains(e.Poison, id) {
+			v.problem("%s is in the dead letters and did nothing wrong", id)
+		}
+	}
 	for _, id := range e.Poison {
 		if !slices.Contains(e.Dead, id) {
 			v.problem("%s is not in the dead letters", id)

@@ -113,7 +113,7 @@ func (s *Scene) play(ctx context.Context) (*Verdict, error) {
 	s.sender.Start(ctx)
 	trouble := s.Case.Run(ctx, s)
 	if trouble == nil {
-		trouble = pause(ctx, 1500*time.Millisecond) // work goes on after the last fault
+		trouble = s.goOn(ctx)
 	}
 	s.log.InfoContext(ctx, "load ends")
 	s.sender.Wait()
@@ -139,6 +139,19 @@ func (s *Scene) play(ctx context.Context) (*Verdict, error) {
 	}
 	verdict.Problems = append(verdict.Problems, problems...)
 	return verdict, nil
+}
+
+// goOn has the load go on for a while once a task was accepted after the last fault; the checker says how long that took.
+func (s *Scene) goOn(ctx context.Context) error {
+	_ = until(ctx, settleWait, "tasks are accepted again", func() (bool, error) {
+		e, err := s.evidence()
+		if err != nil || len(e.Sent) == 0 || len(s.windows) == 0 {
+			return false, err
+		}
+		last := e.Sent[len(e.Sent)-1]
+		return last.Outcome == Accepted && last.End.After(s.windows[len(s.windows)-1].End), nil
+	})
+	return pause(ctx, 1500*time.Millisecond)
 }
 
 // begin starts workers and the sender, and has them run a few tasks.
