@@ -59,10 +59,10 @@ func TestCheckFlagsWhatIsWrong(t *testing.T) {
 			e.sent("x", chaos.Step, chaos.Unknown, 3)
 			e.sent("x", chaos.Step, chaos.Accepted, 4)
 		}, "1 lost"},
-		"rejected":            {func(e *tale) { e.sent("x", chaos.Step, chaos.Rejected, 3) }, ""},
-		"in the dead letters": {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3); e.Dead = []string{"x"} }, ""},
-		"left in the queue":   {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3); e.Left = []string{"x"} }, "1 left"},
-		"removed by hand":     {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3); e.Removed = 1 }, ""},
+		"rejected":              {func(e *tale) { e.sent("x", chaos.Step, chaos.Rejected, 3) }, ""},
+		"innocent dead letters": {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3); e.Dead = []string{"x"} }, "did nothing wrong"},
+		"left in the queue":     {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3); e.Left = []string{"x"} }, "1 left"},
+		"removed by hand":       {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3); e.Removed = 1 }, ""},
 		"more than were removed": {func(e *tale) {
 			e.sent("x", chaos.Step, chaos.Accepted, 3)
 			e.sent("y", chaos.Step, chaos.Accepted, 3)
