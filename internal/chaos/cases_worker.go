@@ -58,4 +58,15 @@ func workerCases() []Case {
 	}
 }
 
-func messageCases() []Case { return nil }
+func messageCases() []Case {
+	return []Case{
+		{
+			Name: "bad-messages", Number: "56, 57, 58", Fault: "messages of 10 kinds that no task can be made of: no JSON, cut off, pickle, an unknown task, …",
+			Prepare: keepDead, Restore: forgetDead, Run: sendBad(44, 50*time.Millisecond),
+		},
+		{
+			Name: "bad-flood", Number: "65", Fault: "1000 such messages as fast as they can be sent",
+			Prepare: keepDead, Restore: forgetDead, Run: sendBad(1000, 0),
+		},
+	}
+}

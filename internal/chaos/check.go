@@ -258,19 +258,20 @@ func (h *history) rows(v *Verdict, rows map[string]int) {
 
 // poison holds what must be parked to the dead letters, and the dead letters to that.
 func (h *history) poison(v *Verdict, e Evidence) {
-	for _, id := range e.Dead {
-		if !slices.Contains(e.Poison, id) {
-			v.problem("%s is in the dead letters and did nothing wrong", id)
+	list := func(what string, ids, unless []string) {
+		known := map[string]bool{}
+		for _, id := range unless {
+			known[id] = true
+		}
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return known[id] })
+		if n := len(ids); n > 0 {
+			v.problem("%d %s: %s", n, what, some(ids))
 		}
 	}
-	for _, id := range e.Poison {
-		if !slices.Contains(e.Dead, id) {
-			v.problem("%s is not in the dead letters", id)
-		}
-		if h.done[id] {
-			v.problem("%s was done and should have been parked", id)
-		}
-	}
+	list("in the dead letters that did nothing wrong", e.Dead, e.Poison)
+	list("not in the dead letters", e.Poison, e.Dead)
+	done := slices.DeleteFunc(slices.Clone(e.Poison), func(id string) bool { return !h.done[id] })
+	list("done that should have been parked", done, nil)
 }
 
 // recovery finds the longest time that passed after a fault was healed until a task was done and one was accepted.

@@ -60,7 +60,7 @@ func TestCheckFlagsWhatIsWrong(t *testing.T) {
 			e.sent("x", chaos.Step, chaos.Accepted, 4)
 		}, "1 lost"},
 		"rejected":              {func(e *tale) { e.sent("x", chaos.Step, chaos.Rejected, 3) }, ""},
-		"innocent dead letters": {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3); e.Dead = []string{"x"} }, "did nothing wrong"},
+		"innocent dead letters": {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3); e.Dead = []string{"x"} }, "1 in the dead letters that did nothing wrong"},
 		"left in the queue":     {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3); e.Left = []string{"x"} }, "1 left"},
 		"removed by hand":       {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3); e.Removed = 1 }, ""},
 		"more than were removed": {func(e *tale) {
@@ -112,8 +112,8 @@ func TestCheckFlagsWhatIsWrong(t *testing.T) {
 			e.sent("x", chaos.Crash, chaos.Accepted, 2)
 			e.Dead, e.Poison = []string{"x"}, []string{"x"}
 		}, ""},
-		"poison not parked":    {func(e *tale) { e.Poison = []string{"x"} }, "not in the dead letters"},
-		"poison that was done": {func(e *tale) { e.Dead, e.Poison = []string{"t1"}, []string{"t1"} }, "should have been parked"},
+		"poison not parked":    {func(e *tale) { e.Poison = []string{"x"} }, "1 not in the dead letters"},
+		"poison that was done": {func(e *tale) { e.Dead, e.Poison = []string{"t1"}, []string{"t1"} }, "1 done that should have been parked"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

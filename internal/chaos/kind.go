@@ -22,6 +22,7 @@ const (
 	Later Kind = "later" // sent with a countdown of two seconds
 	Panic Kind = "panic" // panics
 	Crash Kind = "crash" // ends its worker's process
+	Bad   Kind = "bad"   // no task can be made of it
 )
 
 const countdown = 2 * time.Second
@@ -55,7 +56,7 @@ func (k Kind) signature(id string, patience time.Duration) task.Signature {
 		s.Task = taskCrash
 	case Later:
 		s.Countdown = countdown
-	case Step, Slow:
+	case Step, Slow, Bad:
 	}
 	return s
 }

@@ -202,8 +202,8 @@ func (s *Scene) drained(ctx context.Context) error {
 			return false, err
 		}
 		h, missing := gather(e), 0
-		for id := range h.accepted {
-			if !h.done[id] {
+		for id, kind := range h.accepted {
+			if !h.done[id] && kind != Bad && kind != Crash { // those are parked
 				missing++
 			}
 		}
@@ -355,15 +355,11 @@ func (s *Scene) rows(ctx context.Context) (map[string]int, error) {
 func (s *Scene) take(ctx context.Context, queue string, n int) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	app, err := taskq.New(taskq.Config{BrokerURL: s.node().URL(), ResultBackend: "disabled://", Logger: s.log})
+	app, b, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = app.Close(ctx) }()
-	b, err := app.Broker(ctx)
-	if err != nil {
-		return nil, err
-	}
 	consumer, err := b.Consume(ctx, broker.ConsumeConfig{Queues: []string{queue}, Prefetch: 100})
 	if err != nil {
 		return nil, err

@@ -73,7 +73,11 @@ func run(ctx context.Context) (err error) {
 		if o.dir, err = os.MkdirTemp("", "taskq-chaos-"); err != nil {
 			return err
 		}
-		defer func() { _ = os.RemoveAll(o.dir) }()
+		defer func() {
+			if err == nil { // else somebody will want to read them
+				_ = os.RemoveAll(o.dir)
+			}
+		}()
 	}
 	world := &chaos.World{Dir: o.dir}
 	defer func() { err = errors.Join(err, world.Close()) }()
