@@ -186,10 +186,12 @@ func (s *Scene) impatient(hold time.Duration) fault {
 	return f
 }
 
-// full has the broker refuse messages once ten wait in the queue.
+// full has the broker refuse messages once ten wait in the queue. That it refuses is said before the length: a queue that is told both
+// at once first drops what is too many.
 func (s *Scene) full(hold time.Duration) fault {
+	const set = `rabbit_policy:set(<<"/">>, <<"full">>, <<"^%s$">>, [{<<"max-length">>, %d}, {<<"overflow">>, <<"reject-publish">>}], 1, <<"queues">>, <<"chaos">>)`
 	return sparing(s.eval("a full queue that refuses messages",
-		fmt.Sprintf(`rabbit_policy:set(<<"/">>, <<"full">>, <<"^%s$">>, [{<<"max-length">>, 10}, {<<"overflow">>, <<"reject-publish">>}], 1, <<"queues">>, <<"chaos">>)`, s.queue),
+		fmt.Sprintf(set, s.queue, 1_000_000)+", timer:sleep(500), "+fmt.Sprintf(set, s.queue, 10),
 		hold, `rabbit_policy:delete(<<"/">>, <<"full">>, <<"chaos">>)`))
 }
 
