@@ -86,6 +86,10 @@ func databaseCases() []Case {
 			Name: "database-connections", Number: "72", Fault: "PostgreSQL ends all connections, 4 times", Load: visits,
 			Run: repeat(4, (*Scene).terminateBackends),
 		},
+		{
+			Name: "database-half-open", Number: "73", Fault: "no byte passes to or from PostgreSQL for 12 s", Load: visits, Bound: afterOutage,
+			Run: once(func(s *Scene) fault { return s.stallDatabase(12 * time.Second) }),
+		},
 	}
 }
 

@@ -14,6 +14,10 @@ func workerCases() []Case {
 			Run: repeat(4, (*Scene).killWorker),
 		},
 		{
+			Name: "retries-and-kill", Number: "50", Fault: "SIGKILL of a worker whose tasks are being sent again, 4 times",
+			Load: Load{Kinds: []Kind{Retry}}, Run: repeat(4, (*Scene).killWorker),
+		},
+		{
 			Name: "worker-freeze", Number: "43", Fault: "SIGSTOP of a worker: 1.5 s, then 9 s with a heartbeat of 2 s", Heartbeat: 2 * time.Second,
 			Load: Load{Work: 50 * time.Millisecond},
 			Run: once(func(s *Scene) fault { return sparing(s.freezeWorker(1500 * time.Millisecond)) },

@@ -210,6 +210,10 @@ func (s *Scene) killDatabase(down time.Duration) fault {
 	}
 }
 
+func (s *Scene) stallDatabase(hold time.Duration) fault {
+	return network("stall of the database", hold, []*instance.Proxy{s.store}, func(p *instance.Proxy) { p.Stall() })
+}
+
 func (s *Scene) terminateBackends() fault {
 	return fault{name: "PostgreSQL ends all connections", inject: func(ctx context.Context) error {
 		_, err := s.world.postgres.TerminateBackends(ctx)

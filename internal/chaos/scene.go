@@ -24,8 +24,8 @@ type Scene struct {
 	dir     string
 	logFile *os.File
 	queue   string
-	// The proxies, nil with a cluster.
-	senders, consumers *instance.Proxy
+	// The proxies: to the broker for the sender and for the workers, nil with a cluster; to the database, nil with a file.
+	senders, consumers, store *instance.Proxy
 
 	worker  WorkerConfig // what the next worker is told
 	workers []*process
