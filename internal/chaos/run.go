@@ -156,7 +156,7 @@ func (s *Scene) goOn(ctx context.Context) error {
 		last := e.Sent[len(e.Sent)-1]
 		return len(s.windows) == 0 || last.Outcome == Accepted && last.End.After(s.windows[len(s.windows)-1].End), nil
 	})
-	return pause(ctx, 1500*time.Millisecond)
+	return pause(ctx, time.Second)
 }
 
 // begin starts workers and the sender, and has them run a few tasks.

@@ -105,10 +105,10 @@ func (s *Scene) inHand() int {
 	return s.Case.workers()*s.worker.Concurrency*prefetched + s.Case.Load.withDefaults().Senders
 }
 
-// times strikes n times with a calm of about a second between, and after the last.
+// times strikes n times with a calm of half a second to a second before each.
 func (s *Scene) times(ctx context.Context, n int, next func() fault) error {
 	for range n {
-		if err := pause(ctx, s.draw(500*time.Millisecond, 1500*time.Millisecond)); err != nil {
+		if err := pause(ctx, s.draw(500*time.Millisecond, time.Second)); err != nil {
 			return err
 		}
 		if err := s.strike(ctx, next()); err != nil {
