@@ -93,7 +93,7 @@ func sendBad(n int, every time.Duration) script {
 		defer func() { _ = ledger.Close() }()
 		kinds := badMessages()
 		for i := range n {
-			id := fmt.Sprintf("%s-bad-%d", s.queue, i)
+			id := fmt.Sprintf("%s-bad-%d", s.queue, len(s.poison))
 			m, begin := message(id), time.Now()
 			kinds[i%len(kinds)].change(&m)
 			if err := b.Publish(ctx, broker.Address{RoutingKey: s.queue}, m); err != nil {

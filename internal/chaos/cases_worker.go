@@ -72,5 +72,9 @@ func messageCases() []Case {
 			Name: "bad-flood", Number: "65", Fault: "1000 such messages as fast as they can be sent",
 			Prepare: keepDead, Restore: forgetDead, Run: sendBad(1000, 0),
 		},
+		{
+			Name: "poison", Number: "44, 47, 64", Fault: "3 tasks that end their worker's process each time, and 15 bad messages; a worker is started for each that ends",
+			Prepare: withDeadLetters, Run: sendPoison(3), Bound: afterOutage, Load: Load{Rate: 30},
+		},
 	}
 }

@@ -158,85 +158,6 @@ func (h *history) phantoms(v *Verdict) {
 	}
 }
 
-// duplicates counts completed executions after the first, holds each task to the faults that it was in flight at, and all of them
-// to what can have been in flight.
-func (h *history) duplicates(v *Verdict, windows []Window) {
-	excused := map[string]int{}
-	for _, w := range windows {
-		if w.Harmless {
-			continue
-		}
-		all := 0
-		for id := range h.ran {
-			n := h.inFlight(id, w)
-			excused[id] += n
-			all += n
-		}
-		if w.Limit > 0 {
-			all = min(all, w.Limit)
-		}
-		v.Allowed += all
-	}
-	var unexcused []string
-	for a, n := range h.times {
-		v.Duplicates += n - 1
-		if n-1 > excused[a.id] {
-			unexcused = append(unexcused, fmt.Sprintf("%s (%d times)", a.id, n))
-		}
-	}
-	slices.Sort(unexcused)
-	if n := len(unexcused); n > 0 {
-		v.problem("%d done again that no fault met: %s", n, some(unexcused))
-	}
-	if v.Duplicates > v.Allowed {
-		v.problem("%d done again, more than the %d that were in flight", v.Duplicates, v.Allowed)
-	}
-}
-
-// inFlight is how often one fault may have had the task done again: once for each of its sends then, as a publish may have been
-// repeated, and once for each of its messages that was being run.
-func (h *history) inFlight(id string, w Window) int {
-	sends, runs := 0, 0
-	for _, s := range h.sent[id] {
-		if w.touches(s.Begin, s.End) {
-			sends++
-		}
-	}
-	for _, span := range spans(h.ran[id]) {
-		if w.touches(span.begin, span.end) {
-			runs++
-		}
-	}
-	return sends + min(runs, (1+sends)*max(1, w.Repeats))
-}
-
-// span is one execution. Without an end it was cut off.
-type span struct{ begin, end time.Time }
-
-// spans pairs the starts of a task's executions with their ends.
-func spans(ran []Ran) []span {
-	type key struct{ pid, retries int }
-	open := map[key][]time.Time{}
-	var all []span
-	for _, r := range ran {
-		k := key{r.PID, r.Retries}
-		if r.Event == Started {
-			open[k] = append(open[k], r.At)
-			continue
-		}
-		if starts := open[k]; len(starts) > 0 {
-			all = append(all, span{starts[0], r.At})
-			open[k] = starts[1:]
-		}
-	}
-	for _, starts := range open {
-		for _, begin := range starts {
-			all = append(all, span{begin, begin})
-		}
-	}
-	return all
-}
-
 // rows holds every visit to one row.
 func (h *history) rows(v *Verdict, rows map[string]int) {
 	var wrong []string
@@ -270,6 +191,16 @@ func (h *history) poison(v *Verdict, e Evidence) {
 	}
 	list("in the dead letters that did nothing wrong", e.Dead, e.Poison)
 	list("not in the dead letters", e.Poison, e.Dead)
+	copies := map[string]int{}
+	for _, id := range e.Dead {
+		copies[id]++
+	}
+	for _, id := range e.Poison {
+		// a copy that was sent twice is a message of its own
+		if n := len(h.ran[id]); n > deliveryLimit*max(1, copies[id]) {
+			v.problem("%s was run %d times", id, n)
+		}
+	}
 	done := slices.DeleteFunc(slices.Clone(e.Poison), func(id string) bool { return !h.done[id] })
 	list("done that should have been parked", done, nil)
 }

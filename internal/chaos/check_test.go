@@ -88,6 +88,20 @@ func TestCheckFlagsWhatIsWrong(t *testing.T) {
 		"nothing done after a fault": {func(e *tale) {
 			e.Windows = append(e.Windows, chaos.Window{Fault: "stall", Begin: at(7), End: at(9.05)})
 		}, "no task was accepted after: stall"},
+		"one excuse is one excuse": {func(e *tale) {
+			e.ran("t5", 2, 7, chaos.Done)
+			e.ran("t5", 2, 7.5, chaos.Done)
+			e.ran("t5", 2, 8, chaos.Done)
+		}, "t5 (3 times more)"},
+		"a retry of what was done twice": {func(e *tale) {
+			e.sent("x", chaos.Retry, chaos.Accepted, 2)
+			e.ran("x", 1, 5, chaos.Retrying)
+			e.ran("x", 2, 7, chaos.Retrying)
+			for i := range 2 {
+				e.Ran = append(e.Ran, chaos.Ran{ID: "x", Retries: 1, PID: 1, Event: chaos.Started, At: at(8)})
+				e.Ran = append(e.Ran, chaos.Ran{ID: "x", Retries: 1, PID: 1, Event: chaos.Done, At: at(8 + float64(i))})
+			}
+		}, ""},
 		"a panic ends its task": {func(e *tale) { e.sent("x", chaos.Panic, chaos.Accepted, 3); e.ran("x", 1, 3, chaos.Failed) }, ""},
 		"a retry is another attempt": {func(e *tale) {
 			e.sent("x", chaos.Retry, chaos.Accepted, 2)
@@ -112,7 +126,14 @@ func TestCheckFlagsWhatIsWrong(t *testing.T) {
 			e.sent("x", chaos.Crash, chaos.Accepted, 2)
 			e.Dead, e.Poison = []string{"x"}, []string{"x"}
 		}, ""},
-		"poison not parked":    {func(e *tale) { e.Poison = []string{"x"} }, "1 not in the dead letters"},
+		"poison not parked": {func(e *tale) { e.Poison = []string{"x"} }, "1 not in the dead letters"},
+		"poison that went round": {func(e *tale) {
+			e.sent("x", chaos.Crash, chaos.Accepted, 2)
+			e.Dead, e.Poison = []string{"x"}, []string{"x"}
+			for i := range 4 {
+				e.ran("x", i, 2+float64(i))
+			}
+		}, "run 4 times"},
 		"poison that was done": {func(e *tale) { e.Dead, e.Poison = []string{"t1"}, []string{"t1"} }, "1 done that should have been parked"},
 	} {
 		t.Run(name, func(t *testing.T) {

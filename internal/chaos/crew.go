@@ -53,6 +53,15 @@ func startWorker(cfg WorkerConfig) (*process, error) {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
+func (p *process) gone() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // kill ends the process at once (SIGKILL).
 func (p *process) kill() error {
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -116,9 +116,12 @@ func (s *Scene) eval(name, inject string, hold time.Duration, heal string) fault
 	return f
 }
 
+// closeConnections closes them one after the other; what one worker loses the next one may get and lose.
 func (s *Scene) closeConnections() fault {
-	return s.eval("connections closed by the operator",
+	f := s.eval("connections closed by the operator",
 		`[rabbit_networking:close_connection(P, "closed by the operator") || P <- rabbit_networking:connections()], ok`, 0, "")
+	f.repeats = len(s.workers)
+	return f
 }
 
 func (s *Scene) alarm(resource string, hold time.Duration) fault {

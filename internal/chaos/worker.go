@@ -18,7 +18,6 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/builtin/accessrecord"
 	"github.com/seed-399731e2/taskq/pool"
-	"github.com/seed-399731e2/taskq/worker"
 )
 
 // workerVariable makes this program a worker: it holds a WorkerConfig in JSON. It is no argument because of the passwords in it.
@@ -34,6 +33,7 @@ type WorkerConfig struct {
 	QueueType   broker.QueueType
 	Pool        pool.Kind
 	Concurrency int
+	DeadLetters bool
 	Dir         string // of the ledgers
 }
 
@@ -60,7 +60,7 @@ func (c WorkerConfig) run() (err error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	app, err := taskq.New(taskq.Config{
 		BrokerURL: c.BrokerURL, ResultBackend: "disabled://", DefaultQueue: c.Queue, QueueType: c.QueueType, WaitForBroker: true,
-		Worker: worker.Options{Pool: c.Pool, Concurrency: c.Concurrency, Hostname: c.Name}, Logger: log,
+		Worker: c.options(), Logger: log,
 	})
 	if err != nil {
 		return err
