@@ -3,6 +3,7 @@ package chaos
 import (
 	"cmp"
 	"context"
+	"hash/fnv"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -56,6 +57,13 @@ func (c Case) variants() []variant {
 		all = append(all, variant{c, types[i%len(types)], pools[(i/len(types)+i%len(types))%len(pools)]})
 	}
 	return all
+}
+
+// hash is a number that only the name decides, so that a case draws the same whatever other cases there are.
+func (c Case) hash() uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(c.Name)) // never fails
+	return h.Sum64()
 }
 
 func (c Case) workers() int { return cmp.Or(c.Workers, 2) }

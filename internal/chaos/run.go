@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -60,9 +59,7 @@ func (w *World) run(ctx context.Context, v variant, seed uint64) (_ *Result, err
 
 // stage sets the scene: servers, proxies, directory.
 func (w *World) stage(ctx context.Context, v variant, seed uint64) (*Scene, error) {
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(v.Name)) // never fails
-	s := &Scene{Case: v.Case, world: w, rng: rand.New(rand.NewPCG(seed, hash.Sum64()))}
+	s := &Scene{Case: v.Case, world: w, rng: rand.New(rand.NewPCG(seed, v.hash()))}
 	var err error
 	if s.nodes, err = w.nodes(ctx, v.Case); err != nil {
 		return nil, err

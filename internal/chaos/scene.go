@@ -172,6 +172,7 @@ func (s *Scene) deadHosts() []string {
 
 // until waits for a condition, asking again and again.
 func until(ctx context.Context, within time.Duration, what string, ask func() (bool, error)) error {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	var last error
@@ -184,6 +185,9 @@ func until(ctx context.Context, within time.Duration, what string, ask func() (b
 			last = err
 		}
 		if pause(ctx, 100*time.Millisecond) != nil {
+			if caller.Err() != nil {
+				return fmt.Errorf("%s: %w", what, context.Cause(caller))
+			}
 			if last != nil {
 				return fmt.Errorf("%s: not within %s: %w", what, within, last)
 			}

@@ -24,7 +24,7 @@ type Suite struct {
 func (s *Suite) Run(ctx context.Context, cases []Case) ([]*Result, error) {
 	var results []*Result
 	var errs []error
-	for i, c := range cases {
+	for _, c := range cases {
 		if s.Match != nil && !s.Match.MatchString(c.Name) {
 			continue
 		}
@@ -34,7 +34,7 @@ func (s *Suite) Run(ctx context.Context, cases []Case) ([]*Result, error) {
 		}
 		variants := c.variants()
 		if !s.Every { // another one for each case and seed, so that all come up in time
-			n := (uint64(i) + s.Seed) % uint64(len(variants))
+			n := (c.hash() + s.Seed) % uint64(len(variants))
 			variants = variants[n : n+1]
 		}
 		for _, v := range variants {
