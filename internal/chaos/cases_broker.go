@@ -45,7 +45,7 @@ func startWithoutBroker(ctx context.Context, s *Scene) error {
 		return err
 	}
 	return s.strike(ctx, fault{
-		name: "start without a broker", hold: 3 * time.Second, before: s.memory(), forgets: s.memory() > 0,
+		name: "start without a broker", hold: 3 * time.Second, before: s.memory(), forgets: s.memory() > 0, moves: true,
 		inject: func(context.Context) error {
 			if err := s.node().Kill(); err != nil {
 				return err

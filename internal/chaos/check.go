@@ -21,6 +21,8 @@ type Window struct {
 	Limit int
 	// Repeats is how often the fault may interrupt one message; 0: once.
 	Repeats int
+	// Moves is set when the broker dies: what it was moving from a delay queue to its task queue it may move again.
+	Moves bool
 	// Harmless faults interrupt nothing: not one task may be done twice because of them.
 	Harmless bool
 }
@@ -121,6 +123,11 @@ func gather(e Evidence) *history {
 			h.times[attempt{r.ID, r.Retries}]++
 		}
 	}
+	for _, id := range e.Left { // a message that came late, of a task that is done, would have been run again
+		if ran := h.ran[id]; h.done[id] {
+			h.times[attempt{id, ran[len(ran)-1].Retries}]++
+		}
+	}
 	return h
 }
 
@@ -142,8 +149,9 @@ func (h *history) lost(v *Verdict, e Evidence) {
 	if n := len(v.Lost); n > 0 {
 		v.problem("%d lost (%d were removed by the operator): %s", n, e.Removed, some(v.Lost))
 	}
-	if n := len(e.Left); n > 0 {
-		v.problem("%d left in the broker: %s", n, some(e.Left))
+	left := slices.DeleteFunc(slices.Clone(e.Left), func(id string) bool { return h.done[id] })
+	if n := len(left); n > 0 {
+		v.problem("%d left in the broker: %s", n, some(left))
 	}
 }
 

@@ -102,7 +102,19 @@ func TestCheckFlagsWhatIsWrong(t *testing.T) {
 				e.Ran = append(e.Ran, chaos.Ran{ID: "x", Retries: 1, PID: 1, Event: chaos.Done, At: at(8 + float64(i))})
 			}
 		}, ""},
-		"a panic ends its task": {func(e *tale) { e.sent("x", chaos.Panic, chaos.Accepted, 3); e.ran("x", 1, 3, chaos.Failed) }, ""},
+		"moved twice by a broker that died": {func(e *tale) {
+			e.sent("x", chaos.Later, chaos.Accepted, 4)
+			e.ran("x", 1, 7, chaos.Done)
+			e.ran("x", 1, 8, chaos.Done)
+			e.Windows[0].Moves = true
+		}, ""},
+		"waiting is no excuse when the broker lives": {func(e *tale) {
+			e.sent("x", chaos.Later, chaos.Accepted, 4)
+			e.ran("x", 1, 7, chaos.Done)
+			e.ran("x", 1, 8, chaos.Done)
+		}, "no fault met"},
+		"came late without a reason": {func(e *tale) { e.Left = []string{"t8"} }, "no fault met"},
+		"a panic ends its task":      {func(e *tale) { e.sent("x", chaos.Panic, chaos.Accepted, 3); e.ran("x", 1, 3, chaos.Failed) }, ""},
 		"a retry is another attempt": {func(e *tale) {
 			e.sent("x", chaos.Retry, chaos.Accepted, 2)
 			e.ran("x", 1, 2, chaos.Retrying)

@@ -53,8 +53,8 @@ func (h *history) again(v *Verdict, excused map[string]int) (unexcused []string,
 	return unexcused, total
 }
 
-// excuses is how often each fault may have had the task done again: once for each publish that it met, as that may have been
-// repeated, and once for each message that was being run; there are as many messages as publishes were repeated before, and one.
+// excuses is how often each fault may have had the task done again: once for each publish and each move of the broker that it met, as
+// those may have been repeated, and once for each message that was being run; there are as many messages as publishes were repeated before, and one.
 func (h *history) excuses(id string, windows []Window) []int {
 	counts, messages, executions := make([]int, len(windows)), 1, spans(h.ran[id])
 	for i, w := range windows {
@@ -70,6 +70,11 @@ func (h *history) excuses(id string, windows []Window) []int {
 			}
 			runs++
 			if s.again {
+				publishes++
+			}
+		}
+		for _, s := range waits(h.sent[id], h.ran[id]) {
+			if w.Moves && w.touches(s.begin, s.end) {
 				publishes++
 			}
 		}
@@ -104,6 +109,30 @@ func spans(ran []Ran) []span {
 	for _, starts := range open {
 		for _, begin := range starts {
 			all = append(all, span{begin, begin, false})
+		}
+	}
+	return all
+}
+
+// waits are the times that a task's messages spent in delay queues: from a send with a countdown, or from a retry, to the next start.
+func waits(sent []Sent, ran []Ran) []span {
+	var all []span
+	add := func(begin time.Time, retries int) {
+		for _, r := range ran {
+			if r.Event == Started && r.Retries == retries && r.At.After(begin) {
+				all = append(all, span{begin: begin, end: r.At})
+				return
+			}
+		}
+	}
+	for _, s := range sent {
+		if s.Kind == Later {
+			add(s.Begin, 0)
+		}
+	}
+	for _, r := range ran {
+		if r.Event == Retrying {
+			add(r.At, r.Retries+1)
 		}
 	}
 	return all

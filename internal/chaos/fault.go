@@ -63,7 +63,7 @@ func (s *Scene) memory() time.Duration {
 func (s *Scene) killNode(n int, down time.Duration) fault {
 	node := s.nodes[n]
 	return fault{
-		name: "kill -9 of the broker", before: s.memory(), forgets: s.memory() > 0,
+		name: "kill -9 of the broker", before: s.memory(), forgets: s.memory() > 0, moves: true,
 		inject: func(context.Context) error { return node.Kill() },
 		hold:   down,
 		heal:   func(ctx context.Context) error { return start(ctx, node) },
@@ -74,7 +74,7 @@ func (s *Scene) killNode(n int, down time.Duration) fault {
 func (s *Scene) stopNode(n int, down time.Duration) fault {
 	node := s.nodes[n]
 	return fault{
-		name: "stop of the broker",
+		name: "stop of the broker", moves: true,
 		inject: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, startWait)
 			defer cancel()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,9 @@ func (l Load) withDefaults() Load {
 	}
 	return l
 }
+
+// waits reports whether some tasks wait in the broker for their time.
+func (l Load) waits() bool { return slices.Contains(l.Kinds, Later) || slices.Contains(l.Kinds, Retry) }
 
 // sendPatience bounds one call of Send; its outcome is unknown then, and the task is sent again with the same id.
 const sendPatience = 20 * time.Second

@@ -50,6 +50,8 @@ type fault struct {
 	before time.Duration
 	// forgets is set when the broker forgets acknowledgements that it had: as many messages as were run then may come again.
 	forgets bool
+	// moves is set when the broker dies.
+	moves bool
 	// harmless faults let nothing be done twice.
 	harmless bool
 	// repeats is how often the fault may interrupt one message; 0: once.
@@ -72,8 +74,8 @@ const (
 // strike breaks something, waits, mends it, and notes when.
 func (s *Scene) strike(ctx context.Context, f fault) error {
 	w := Window{Fault: f.name, Begin: time.Now(), Before: max(f.before, ackDelay), After: notice}
-	w.Harmless, w.Repeats = f.harmless, f.repeats
-	if !f.forgets {
+	w.Harmless, w.Repeats, w.Moves = f.harmless, f.repeats, f.moves
+	if !f.forgets && (!f.moves || !s.Case.Load.waits()) {
 		w.Limit = s.inHand() * max(1, f.repeats)
 	}
 	s.log.InfoContext(ctx, "fault", "name", f.name, "hold", f.hold)
