@@ -23,13 +23,7 @@ const defaultBodyBytes = 64 << 20
 //
 // Times without a zone are UTC. A protocol 1 message without an id takes its correlation id.
 func Decode(d *broker.Delivery, accept codec.Set, limits Limits) (*task.Request, error) {
-	req := &task.Request{
-		GroupIndex: -1,
-		ReplyTo:    d.ReplyTo, CorrelationID: d.CorrelationID,
-		Queue: d.Queue, Exchange: d.Exchange, RoutingKey: d.RoutingKey,
-		Priority: d.Priority, Redelivered: d.Redelivered,
-	}
-	identify(req, d.Headers)
+	req := delivered(d)
 	body, err := open(d, accept, limits)
 	if err == nil {
 		err = body.read(req, d)
@@ -48,13 +42,7 @@ func Decode(d *broker.Delivery, accept codec.Set, limits Limits) (*task.Request,
 
 // Identify reads whose message it is and who waits for it, without a look at the body: what cannot be read is left empty.
 func Identify(d *broker.Delivery) *task.Request {
-	req := &task.Request{
-		GroupIndex: -1,
-		ReplyTo:    d.ReplyTo, CorrelationID: d.CorrelationID,
-		Queue: d.Queue, Exchange: d.Exchange, RoutingKey: d.RoutingKey,
-		Priority: d.Priority, Redelivered: d.Redelivered,
-	}
-	identify(req, d.Headers)
+	req := delivered(d)
 	req.IgnoreResult = (&reader{table: d.Headers}).flag("ignore_result")
 	if req.ID == "" { // protocol 1 keeps its id in the body, and here
 		req.ID = d.CorrelationID
@@ -62,6 +50,18 @@ func Identify(d *broker.Delivery) *task.Request {
 	if req.CorrelationID == "" {
 		req.CorrelationID = req.ID
 	}
+	return req
+}
+
+// delivered is a request of which only the properties and the headers that say whose it is have been read.
+func delivered(d *broker.Delivery) *task.Request {
+	req := &task.Request{
+		GroupIndex: -1,
+		ReplyTo:    d.ReplyTo, CorrelationID: d.CorrelationID,
+		Queue: d.Queue, Exchange: d.Exchange, RoutingKey: d.RoutingKey,
+		Priority: d.Priority, Redelivered: d.Redelivered,
+	}
+	identify(req, d.Headers)
 	return req
 }
 
