@@ -23,7 +23,9 @@ type App struct {
 	middleware []task.Middleware
 	origin     string // who sends, as Celery writes it
 
-	mu       sync.Mutex // guards the fields below, also while they are opened
+	opening chan struct{} // one place, for who opens conn: the others wait no longer than their contexts last
+
+	mu       sync.Mutex // guards the fields below
 	conn     *connection
 	declared map[string]bool // queues that were declared on conn
 	closed   bool
@@ -55,7 +57,7 @@ func New(cfg Config) (*App, error) {
 		host = "localhost"
 	}
 	return &App{
-		cfg: cfg, log: cfg.Logger, declared: map[string]bool{},
+		cfg: cfg, log: cfg.Logger, opening: make(chan struct{}, 1), declared: map[string]bool{},
 		origin: fmt.Sprintf("gen%d@%s", os.Getpid(), host),
 	}, nil
 }
@@ -126,31 +128,52 @@ func (a *App) Run(ctx context.Context) error {
 // Close closes what was opened. The application cannot be used again.
 func (a *App) Close(ctx context.Context) error {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.closed = true
-	if a.conn == nil {
-		return nil
+	conn := a.conn
+	a.mu.Unlock()
+	if conn == nil {
+		return nil // whoever opens one now closes it
 	}
-	return a.conn.close(ctx)
+	return conn.close(ctx)
 }
 
-// topology is what must be there for the queue to be used.
 func (a *App) topology(queue string) broker.Topology {
 	return broker.TaskQueue(broker.Queue{Name: queue, Type: a.cfg.QueueType}).In(a.cfg.Declare)
 }
 
+// connect returns the application's connection, opened by the first who needs it.
 func (a *App) connect(ctx context.Context) (*connection, error) {
+	if conn, err := a.connected(); conn != nil || err != nil {
+		return conn, err
+	}
+	select {
+	case a.opening <- struct{}{}:
+		defer func() { <-a.opening }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("taskq: %w: %w", broker.ErrUnavailable, ctx.Err())
+	}
+	if conn, err := a.connected(); conn != nil || err != nil {
+		return conn, err
+	}
+	conn, err := open(ctx, a.cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, errors.Join(fmt.Errorf("taskq: %w", ErrClosed), conn.close(context.WithoutCancel(ctx))) // each store bounds its closing
+	}
+	a.conn = conn
+	return conn, nil
+}
+
+// connected returns the connection, nil while there is none.
+func (a *App) connected() (*connection, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
 		return nil, fmt.Errorf("taskq: %w", ErrClosed)
-	}
-	if a.conn == nil {
-		conn, err := open(ctx, a.cfg)
-		if err != nil {
-			return nil, err
-		}
-		a.conn = conn
 	}
 	return a.conn, nil
 }

@@ -70,3 +70,40 @@ func TestACallThatMustNotWaitFailsWhileTheBrokerIsAway(t *testing.T) {
 		t.Errorf("a call that waits: %v", err)
 	}
 }
+
+// The first call opens connection and reply queue. While it waits for a silent broker, others wait no longer than they want to.
+func TestACallDoesNotWaitForTheFirstOneLongerThanItsContext(t *testing.T) {
+	t.Parallel()
+	proxy := testserver.StartProxy(t, testserver.AMQPVhost(t))
+	proxy.Stall()
+	client := newApp(t, proxy.URL)
+	call := task.Remote[number, int]("square")
+	first := make(chan error, 1)
+	patient, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		_, err := call.Send(patient, client, number{1})
+		first <- err
+	}()
+	for proxy.Connections() == 0 { // it is at it
+		select {
+		case err := <-first:
+			t.Fatalf("the first call ended: %v", err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	short, end := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer end()
+	if _, err := call.Send(short, client, number{2}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the second call: %v, want its deadline", err)
+	}
+	select {
+	case err := <-first:
+		t.Errorf("the second call waited for the first one, which ended with %v", err)
+	default:
+	}
+	proxy.Resume()
+	if err := <-first; err != nil {
+		t.Errorf("the first call: %v", err)
+	}
+}

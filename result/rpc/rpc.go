@@ -42,7 +42,9 @@ type Backend struct {
 	store   store
 	waiters waiters.Set
 
-	mu       sync.Mutex // guards the fields below; held while the consumer is opened
+	opening chan struct{} // one place, for who opens the consumer: the others wait no longer than their contexts last
+
+	mu       sync.Mutex // guards the fields below
 	consumer broker.Consumer
 	closed   bool
 	done     chan struct{} // closed by the receiving goroutine when it ends
@@ -61,32 +63,55 @@ func New(cfg Config) *Backend {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Backend{cfg: cfg, queue: uuid.NewString(), store: store{keep: cfg.Keep, metas: map[string]task.Meta{}}}
+	return &Backend{cfg: cfg, queue: uuid.NewString(), opening: make(chan struct{}, 1), store: store{keep: cfg.Keep, metas: map[string]task.Meta{}}}
 }
 
 // Expect implements result.Replier: it opens the reply queue on first use.
 func (b *Backend) Expect(ctx context.Context, _ string) (string, error) {
+	if open, err := b.isOpen(); open || err != nil {
+		return b.queue, err
+	}
+	select {
+	case b.opening <- struct{}{}:
+		defer func() { <-b.opening }()
+	case <-ctx.Done():
+		return "", fmt.Errorf("rpc: open the reply queue: %w: %w", broker.ErrUnavailable, ctx.Err())
+	}
+	if open, err := b.isOpen(); open || err != nil {
+		return b.queue, err
+	}
+	consumer, err := b.consume(ctx)
+	if err != nil {
+		return "", fmt.Errorf("rpc: %w", err)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return "", result.ErrClosed
-	}
-	if b.consumer != nil {
-		return b.queue, nil
-	}
-	topology := broker.Topology{Queues: []broker.Queue{{
-		Name: b.queue, Arguments: broker.Table{broker.ArgExpires: int32(queueExpires.Milliseconds())},
-	}}}
-	if err := b.cfg.Broker.Declare(ctx, topology); err != nil {
-		return "", fmt.Errorf("rpc: %w", err)
-	}
-	consumer, err := b.cfg.Broker.Consume(ctx, broker.ConsumeConfig{Queues: []string{b.queue}, Prefetch: prefetch})
-	if err != nil {
-		return "", fmt.Errorf("rpc: %w", err)
+		return "", errors.Join(result.ErrClosed, consumer.Close(context.WithoutCancel(ctx))) // the broker bounds it
 	}
 	b.consumer, b.done = consumer, make(chan struct{})
 	go b.receive(context.WithoutCancel(ctx), consumer, b.done) // ended by Close, which waits for it
 	return b.queue, nil
+}
+
+func (b *Backend) isOpen() (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false, result.ErrClosed
+	}
+	return b.consumer != nil, nil
+}
+
+// consume declares the reply queue and consumes from it.
+func (b *Backend) consume(ctx context.Context) (broker.Consumer, error) {
+	topology := broker.Topology{Queues: []broker.Queue{{
+		Name: b.queue, Arguments: broker.Table{broker.ArgExpires: int32(queueExpires.Milliseconds())},
+	}}}
+	if err := b.cfg.Broker.Declare(ctx, topology); err != nil {
+		return nil, err
+	}
+	return b.cfg.Broker.Consume(ctx, broker.ConsumeConfig{Queues: []string{b.queue}, Prefetch: prefetch})
 }
 
 // receive files the replies until the consumer is closed.
