@@ -171,12 +171,18 @@ func (s *Sender) fail(err error) {
 	s.err = errors.Join(s.err, err)
 }
 
-// Wait sends no new tasks and waits until the outcomes of those under way are known.
-func (s *Sender) Wait() {
-	if s.stop != nil {
-		s.stop()
+// Wait sends no new tasks and waits until the outcomes of those under way are known, or gives them up after a time.
+func (s *Sender) Wait(within time.Duration) error {
+	if s.stop == nil {
+		return nil // nothing was started
 	}
+	s.stop()
+	patience := time.AfterFunc(within, s.abandonCalls)
 	s.wg.Wait()
+	if !patience.Stop() {
+		return fmt.Errorf("tasks are still not accepted %s after the load", within)
+	}
+	return nil
 }
 
 // Close closes the application, after Wait.
@@ -189,10 +195,7 @@ func (s *Sender) Close(ctx context.Context) error {
 
 // abandon ends everything, whatever it was waiting for.
 func (s *Sender) abandon() {
-	if s.abandonCalls != nil {
-		s.abandonCalls()
-	}
-	s.Wait()
+	_ = s.Wait(0)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // the case is over, whatever its context
 	defer cancel()
 	_ = s.app.Close(ctx)

@@ -117,21 +117,10 @@ func (s *Scene) play(ctx context.Context) (*Verdict, error) {
 	if trouble == nil {
 		trouble = s.goOn(ctx)
 	}
-	s.log.InfoContext(ctx, "load ends")
-	s.sender.Wait()
-	var problems []string
-	note := func(what string, err error) {
-		if err != nil {
-			problems = append(problems, fmt.Sprintf("%s: %v", what, err))
-		}
+	problems := s.aftermath(ctx, before, goroutines)
+	if trouble != nil {
+		problems = append(problems, fmt.Sprintf("the case: %v", trouble))
 	}
-	note("the case", trouble)
-	note("wedged", s.drained(ctx))
-	s.log.InfoContext(ctx, "drained")
-	note("leak", s.asBefore(ctx, before))
-	s.log.InfoContext(ctx, "shutdown begins")
-	note("shutdown", s.end(ctx, goroutines))
-	s.log.InfoContext(ctx, "verdict begins")
 	verdict, err := s.verdict(ctx)
 	if err != nil {
 		return nil, err
@@ -141,6 +130,25 @@ func (s *Scene) play(ctx context.Context) (*Verdict, error) {
 	}
 	verdict.Problems = append(verdict.Problems, problems...)
 	return verdict, nil
+}
+
+// aftermath ends the load and then the workers, and returns what did not end as it should.
+func (s *Scene) aftermath(ctx context.Context, before holdings, goroutines int) (problems []string) {
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"sender", func() error { return s.sender.Wait(settleWait) }},
+		{"wedged", func() error { return s.drained(ctx) }},
+		{"leak", func() error { return s.asBefore(ctx, before) }},
+		{"shutdown", func() error { return s.end(ctx, goroutines) }},
+	} {
+		s.log.InfoContext(ctx, "aftermath", "step", step.name)
+		if err := step.do(); err != nil {
+			problems = append(problems, fmt.Sprintf("%s: %v", step.name, err))
+		}
+	}
+	return problems
 }
 
 // goOn has the load go on for a while once a task was accepted after the last fault; the checker says how long that took.
