@@ -7,21 +7,6 @@ import (
 	"github.com/seed-399731e2/taskq/pool"
 )
 
-// flap cuts the connections n times with little time between.
-func flap(n int, every time.Duration) script {
-	return func(ctx context.Context, s *Scene) error {
-		for range n {
-			if err := s.strike(ctx, s.cut()); err != nil {
-				return err
-			}
-			if err := pause(ctx, every); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
 func resourceCases() []Case {
 	return []Case{
 		{

@@ -7,6 +7,7 @@ import (
 	"github.com/seed-399731e2/taskq/pool"
 )
 
+// workerCases are those in which workers die.
 func workerCases() []Case {
 	return []Case{
 		{
@@ -31,6 +32,12 @@ func workerCases() []Case {
 			Name: "panic", Number: "45", Fault: "every third task panics; all connections are reset, twice", Load: Load{Kinds: []Kind{Step, Visit, Panic}},
 			Run: repeat(2, (*Scene).cut),
 		},
+	}
+}
+
+// stopCases are those in which nobody dies.
+func stopCases() []Case {
+	return []Case{
 		{
 			Name: "warm-stop", Number: "48", Fault: "a worker is stopped (SIGTERM) under load and another started, 3 times", Load: Load{Work: 50 * time.Millisecond},
 			Run: func(ctx context.Context, s *Scene) error {
