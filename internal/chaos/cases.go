@@ -34,5 +34,5 @@ func once(kinds ...func(*Scene) fault) script {
 	}
 }
 
-// Reconnecting is tried with growing pauses, so that recovery takes longer the longer the broker was away.
-const afterOutage = 15 * time.Second
+// afterOutage bounds recovery after an outage: reconnecting is tried with pauses that grow to 5 s.
+const afterOutage = 8 * time.Second

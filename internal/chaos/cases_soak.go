@@ -40,7 +40,10 @@ func soak(d time.Duration) script {
 			func() fault { return s.freezeNode(s.draw(time.Second, 6*time.Second)) },
 		}
 		for end := time.Now().Add(d); time.Now().Before(end); {
-			if err := s.times(ctx, 1, kinds[s.rng.IntN(len(kinds))]); err != nil {
+			if err := pause(ctx, s.draw(500*time.Millisecond, 1500*time.Millisecond)); err != nil {
+				return err
+			}
+			if err := s.strike(ctx, kinds[s.rng.IntN(len(kinds))]()); err != nil {
 				return err
 			}
 		}

@@ -213,10 +213,11 @@ func (h *history) poison(v *Verdict, e Evidence) {
 	list("done that should have been parked", done, nil)
 }
 
-// recovery finds the longest time that passed after a fault was healed until a task was done and one was accepted.
+// recovery finds the longest time that passed after a fault was healed until a task was done and one was accepted. Where the next
+// fault came first, that one's end counts.
 func recovery(v *Verdict, e Evidence) {
 	for _, w := range e.Windows {
-		var done, accepted time.Time
+		var done, accepted, next time.Time
 		for _, r := range e.Ran {
 			if r.Event == Done {
 				done = earliest(done, r.At, w.End)
@@ -227,15 +228,17 @@ func recovery(v *Verdict, e Evidence) {
 				accepted = earliest(accepted, s.End, w.End)
 			}
 		}
-		if done.IsZero() {
+		for _, other := range e.Windows {
+			next = earliest(next, other.Begin, w.End)
+		}
+		switch {
+		case done.IsZero():
 			v.problem("no task was done after: %s", w.Fault)
-			continue
-		}
-		if accepted.IsZero() {
+		case accepted.IsZero():
 			v.problem("no task was accepted after: %s", w.Fault)
-			continue
+		case next.IsZero() || next.After(done) && next.After(accepted):
+			v.Recovery = max(v.Recovery, done.Sub(w.End), accepted.Sub(w.End))
 		}
-		v.Recovery = max(v.Recovery, done.Sub(w.End), accepted.Sub(w.End))
 	}
 }
 

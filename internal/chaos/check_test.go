@@ -170,6 +170,10 @@ func TestCheckMeasuresRecovery(t *testing.T) {
 	if got, want := chaos.Check(e.Evidence).Recovery.Round(time.Millisecond), 910*time.Millisecond; got != want {
 		t.Errorf("recovery %s, want %s: the longest one", got, want)
 	}
+	e.Windows = append(e.Windows, chaos.Window{Fault: "kill", Begin: at(8.5), End: at(8.9)})
+	if got, want := chaos.Check(e.Evidence).Recovery.Round(time.Millisecond), 210*time.Millisecond; got != want {
+		t.Errorf("recovery %s, want %s: the fault at 8.5 came before the one at 8.2 was over", got, want)
+	}
 }
 
 func TestLedgersReadAsWritten(t *testing.T) {

@@ -151,8 +151,14 @@ func (s *Scene) aftermath(ctx context.Context, before holdings, goroutines int) 
 	return problems
 }
 
-// goOn has the load go on for a while once a task was accepted after the last fault; the checker says how long that took.
+// goOn has the load go on for a while after the last fault.
 func (s *Scene) goOn(ctx context.Context) error {
+	s.recovered(ctx)
+	return pause(ctx, time.Second)
+}
+
+// recovered waits until a task was accepted after the last fault. The checker says how long that took, and whether it was too long.
+func (s *Scene) recovered(ctx context.Context) {
 	_ = until(ctx, settleWait, "tasks are accepted again", func() (bool, error) {
 		e, err := s.evidence()
 		if err != nil || len(e.Sent) == 0 {
@@ -161,7 +167,6 @@ func (s *Scene) goOn(ctx context.Context) error {
 		last := e.Sent[len(e.Sent)-1]
 		return len(s.windows) == 0 || last.Outcome == Accepted && last.End.After(s.windows[len(s.windows)-1].End), nil
 	})
-	return pause(ctx, time.Second)
 }
 
 // begin starts workers and the sender, and has them run a few tasks.

@@ -107,9 +107,10 @@ func (s *Scene) inHand() int {
 	return s.Case.workers()*s.worker.Concurrency*prefetched + s.Case.Load.withDefaults().Senders
 }
 
-// times strikes n times with a calm of half a second to a second before each.
+// times strikes n times, each time once work goes on again and after a calm of half a second to a second.
 func (s *Scene) times(ctx context.Context, n int, next func() fault) error {
 	for range n {
+		s.recovered(ctx)
 		if err := pause(ctx, s.draw(500*time.Millisecond, time.Second)); err != nil {
 			return err
 		}
