@@ -25,6 +25,7 @@ func TestMaskHidesPasswordsAndNothingElse(t *testing.T) {
 		"amqp://h1:5672;amqp://h2:5672":         "amqp://h1:5672;amqp://h2:5672",
 		"amqp://a:p://w@host":                   "amqp://a:**@host",
 		"amqp://a:p;x://w@host":                 "amqp://a:**@host",
+		"amqp://a:p@;x://w@host":                "amqp://a:**@host",
 		"postgres://h/db?user=a&password=p&x=y": "postgres://h/db?user=a&password=**&x=y",
 		"host=h password=p dbname=d":            "host=h password=** dbname=d",
 		"host=h password='p w' dbname=d":        "host=h password=** dbname=d",

@@ -39,18 +39,27 @@ func URL(text string) string {
 	return maskParameters(b.String())
 }
 
-// nextURL is where the next URL of a list starts: at a semicolon, a scheme and ://.
+// nextURL is where the next URL of a list starts: at a semicolon, a scheme that brokers and stores have, and ://. Other words may be
+// part of a password.
 func nextURL(text string, from int) int {
 	for i := from; i < len(text); i++ {
 		if text[i] != ';' {
 			continue
 		}
 		scheme, _, found := strings.Cut(text[i+1:], "://")
-		if found && scheme != "" && strings.Trim(strings.ToLower(scheme), "abcdefghijklmnopqrstuvwxyz0123456789+") == "" {
+		if found && isScheme(strings.ToLower(scheme)) {
 			return i
 		}
 	}
 	return len(text)
+}
+
+func isScheme(word string) bool {
+	switch word {
+	case "amqp", "amqps", "pyamqp", "librabbitmq", "redis", "rediss", "postgres", "postgresql", "sqlite", "memory", "rpc":
+		return true
+	}
+	return false
 }
 
 // continues reports whether a URL behind its scheme breaks off within its password: no @, and what follows the colon is no port.
