@@ -15,6 +15,10 @@ func workerCases() []Case {
 			Run: repeat(4, (*Scene).killWorker),
 		},
 		{
+			Name: "early-acknowledgement", Number: "42", Fault: "SIGKILL of a worker whose tasks are acknowledged when they start, 4 times",
+			Load: Load{Kinds: []Kind{Early, Step}, Work: 50 * time.Millisecond}, Run: repeat(4, (*Scene).killWorker),
+		},
+		{
 			Name: "retries-and-kill", Number: "50", Fault: "SIGKILL of a worker whose tasks are being sent again, 4 times",
 			Load: Load{Kinds: []Kind{Retry}}, Run: repeat(4, (*Scene).killWorker),
 		},

@@ -55,6 +55,7 @@ type Verdict struct {
 	Unknown    int // sends
 	Lost       []string
 	Removed    int // missing because the operator removed them
+	Early      int // acknowledged early, and cut off by a fault
 	Phantoms   []string
 	Duplicates int // completed executions after the first
 	Allowed    int // that many at the most
@@ -139,7 +140,11 @@ func (h *history) lost(v *Verdict, e Evidence) {
 		elsewhere[id] = true
 	}
 	for _, id := range slices.Sorted(maps.Keys(h.accepted)) {
-		if !h.done[id] && !elsewhere[id] {
+		switch {
+		case h.done[id], elsewhere[id]:
+		case h.accepted[id] == Early && h.cutOff(id, e.Windows):
+			v.Early++
+		default:
 			v.Lost = append(v.Lost, id)
 		}
 	}
@@ -153,6 +158,16 @@ func (h *history) lost(v *Verdict, e Evidence) {
 	if n := len(left); n > 0 {
 		v.problem("%d left in the broker: %s", n, some(left))
 	}
+}
+
+// cutOff reports whether an execution of the task was under way when a fault came, and did not end.
+func (h *history) cutOff(id string, windows []Window) bool {
+	for _, s := range spans(h.ran[id]) {
+		if s.cut && slices.ContainsFunc(windows, func(w Window) bool { return !w.Harmless && !w.End.Before(s.begin) }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *history) phantoms(v *Verdict) {

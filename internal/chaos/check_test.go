@@ -113,8 +113,11 @@ func TestCheckFlagsWhatIsWrong(t *testing.T) {
 			e.ran("x", 1, 7, chaos.Done)
 			e.ran("x", 1, 8, chaos.Done)
 		}, "no fault met"},
-		"came late without a reason": {func(e *tale) { e.Left = []string{"t8"} }, "no fault met"},
-		"a panic ends its task":      {func(e *tale) { e.sent("x", chaos.Panic, chaos.Accepted, 3); e.ran("x", 1, 3, chaos.Failed) }, ""},
+		"came late without a reason":  {func(e *tale) { e.Left = []string{"t8"} }, "no fault met"},
+		"early and cut off":           {func(e *tale) { e.sent("x", chaos.Early, chaos.Accepted, 4); e.ran("x", 1, 4.9) }, ""},
+		"early and never started":     {func(e *tale) { e.sent("x", chaos.Early, chaos.Accepted, 4) }, "1 lost"},
+		"early and cut off by nobody": {func(e *tale) { e.sent("x", chaos.Early, chaos.Accepted, 7); e.ran("x", 1, 7) }, "1 lost"},
+		"a panic ends its task":       {func(e *tale) { e.sent("x", chaos.Panic, chaos.Accepted, 3); e.ran("x", 1, 3, chaos.Failed) }, ""},
 		"a retry is another attempt": {func(e *tale) {
 			e.sent("x", chaos.Retry, chaos.Accepted, 2)
 			e.ran("x", 1, 2, chaos.Retrying)

@@ -88,6 +88,7 @@ func (h *history) excuses(id string, windows []Window) []int {
 type span struct {
 	begin, end time.Time
 	again      bool // it asked to be run again, which is a publish
+	cut        bool // it was cut off
 }
 
 // spans pairs the starts of a task's executions with their ends.
@@ -102,13 +103,13 @@ func spans(ran []Ran) []span {
 			continue
 		}
 		if starts := open[k]; len(starts) > 0 {
-			all = append(all, span{starts[0], r.At, r.Event == Retrying})
+			all = append(all, span{begin: starts[0], end: r.At, again: r.Event == Retrying})
 			open[k] = starts[1:]
 		}
 	}
 	for _, starts := range open {
 		for _, begin := range starts {
-			all = append(all, span{begin, begin, false})
+			all = append(all, span{begin: begin, end: begin, cut: true})
 		}
 	}
 	return all

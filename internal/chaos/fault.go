@@ -138,17 +138,13 @@ func (s *Scene) forbid(hold time.Duration) fault {
 		hold, fmt.Sprintf(set, ".*"))
 }
 
-// removeQueue deletes or purges the queue. What was in it is counted, with what the workers held: they may not have begun it.
+// removeQueue deletes or purges the queue. What was in it is counted, with what the workers may hold: they need not have begun it.
 func (s *Scene) removeQueue(how string) fault {
 	call := `rabbit_amqqueue:purge(Q)`
 	if how == "deletion" {
 		call = `rabbit_amqqueue:delete(Q, false, false, <<"chaos">>)`
 	}
 	return fault{name: how + " of the queue", inject: func(ctx context.Context) error {
-		all, err := queues(ctx, s.node())
-		if err != nil {
-			return err
-		}
 		text, err := s.node().Eval(ctx, s.lookup()+", {ok, N} = "+call+", N")
 		if err != nil {
 			return err
@@ -156,7 +152,7 @@ func (s *Scene) removeQueue(how string) fault {
 		n, err := strconv.Atoi(text)
 		s.removed += n
 		if how == "deletion" {
-			s.removed += all[s.queue].unacked
+			s.removed += s.inHand() // which its answer does not count
 		}
 		return err
 	}}

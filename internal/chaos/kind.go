@@ -20,6 +20,7 @@ const (
 	Visit Kind = "visit" // access_record, which stores one row
 	Retry Kind = "retry" // asks once to be run again, 200 ms later
 	Later Kind = "later" // sent with a countdown of two seconds
+	Early Kind = "early" // acknowledged when it starts: the one kind that a fault may end for good
 	Panic Kind = "panic" // panics
 	Crash Kind = "crash" // ends its worker's process
 	Bad   Kind = "bad"   // no task can be made of it
@@ -36,6 +37,7 @@ type work struct {
 const (
 	taskWork  = "chaos.work"
 	taskRetry = "chaos.retry"
+	taskEarly = "chaos.early"
 	taskPanic = "chaos.panic"
 	taskCrash = "chaos.crash"
 )
@@ -50,6 +52,8 @@ func (k Kind) signature(id string, patience time.Duration) task.Signature {
 		s.Task, s.Args = accessrecord.TaskName, []any{visit}
 	case Retry:
 		s.Task = taskRetry
+	case Early:
+		s.Task = taskEarly
 	case Panic:
 		s.Task = taskPanic
 	case Crash:
@@ -71,6 +75,7 @@ func tasks(crash func()) []task.Definition {
 			}
 			return struct{}{}, task.RetryAfter(errAgain, 200*time.Millisecond)
 		}),
+		task.New(taskEarly, func(ctx context.Context, w work) (struct{}, error) { return struct{}{}, w.do(ctx) }, task.AckEarly()),
 		task.New(taskPanic, func(context.Context, work) (struct{}, error) { panic("as asked for") }),
 		task.New(taskCrash, func(context.Context, work) (struct{}, error) {
 			crash()

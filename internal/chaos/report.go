@@ -65,6 +65,8 @@ func verdict(v *Verdict) string {
 	switch {
 	case !v.OK():
 		return "**fails**: " + strings.ReplaceAll(strings.Join(v.Problems, "; "), "\n", " ")
+	case v.Early > 0:
+		return fmt.Sprintf("holds; %d acknowledged early were cut off", v.Early)
 	case v.Removed > 0:
 		return fmt.Sprintf("holds; %d removed by the operator", v.Removed)
 	}

@@ -218,7 +218,8 @@ func (s *Scene) drained(ctx context.Context) error {
 		}
 		h, missing := gather(e), 0
 		for id, kind := range h.accepted {
-			if !h.done[id] && kind != Bad && kind != Crash { // those are parked
+			cut := kind == Early && h.cutOff(id, s.windows)
+			if !h.done[id] && !cut && kind != Bad && kind != Crash { // those are parked
 				missing++
 			}
 		}
