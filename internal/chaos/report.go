@@ -44,7 +44,7 @@ func table(cases []Case, results []*Result, versions string) string {
 			failed++
 		}
 	}
-	fmt.Fprintf(&b, "%s.\n\n**%d tasks accepted in %d cases, %d lost; %d cases failed.**\n\n", versions, accepted, len(results), lost, failed)
+	fmt.Fprintf(&b, "%s.\n\n**%d tasks accepted in %d cases, %d lost; cases that failed: %d.**\n\n", versions, accepted, len(results), lost, failed)
 	b.WriteString("| case | what breaks | queue, pool | accepted | lost | twice, of at most | connections lost | recovery | verdict |\n")
 	b.WriteString("|---|---|---|--:|--:|--:|--:|--:|---|\n")
 	for _, r := range results {
