@@ -46,7 +46,7 @@ func (p *passage) stop() {
 
 func (p *passage) hold(d amqp091.Delivery) {
 	p.held, p.since = received{st: p.st, queue: p.sub.queue, count: p.count, Delivery: d}, time.Now()
-	p.watch.received = true
+	p.watch.note()
 	p.sub.silences = 0
 }
 

@@ -215,7 +215,7 @@ func (sub *subscription) pump(ctx context.Context, st *stream) error {
 			return fmt.Errorf("%w: %w", errLost, st.s.cause)
 		case <-p.ages.C:
 			err = p.checkAges()
-		case <-p.watch.ticker.C:
+		case <-p.watch.timer.C:
 			p.watch.look(ctx, st, sub.queue, p.held.st != nil || p.apart)
 		case stats := <-p.watch.answers:
 			if p.watch.judge(stats) {

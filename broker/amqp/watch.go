@@ -9,13 +9,19 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 )
 
-// maxSilences bounds how often the interval of the looks doubles.
-const maxSilences = 6
+const (
+	// maxSilences bounds how often the interval doubles after silences that did not end.
+	maxSilences = 6
+	// maxCalm bounds how often it doubles while every look finds all well.
+	maxCalm = 3
+)
 
 // watch looks after a stream that receives nothing: whether the broker still knows its consumer, and whether messages wait although
 // the stream could take them. Connected and not consuming is a state that no error reports.
 type watch struct {
-	ticker   *time.Ticker
+	timer    *time.Timer // for the next look
+	interval time.Duration
+	calm     int                    // looks in a row that found all well
 	answers  chan broker.QueueStats // of the queue; buffered, one look at a time
 	looking  bool
 	received bool // a delivery came since the last look
@@ -23,13 +29,17 @@ type watch struct {
 }
 
 func newWatch(interval time.Duration) *watch {
-	return &watch{ticker: time.NewTicker(interval), answers: make(chan broker.QueueStats, 1)}
+	return &watch{timer: time.NewTimer(interval), interval: interval, answers: make(chan broker.QueueStats, 1)}
 }
 
-func (w *watch) stop() { w.ticker.Stop() }
+func (w *watch) stop() { w.timer.Stop() }
+
+// note takes a delivery as a sign of life.
+func (w *watch) note() { w.received, w.calm = true, 0 }
 
 // look asks for the state of the queue, unless something came since the last look or the stream could take nothing.
 func (w *watch) look(ctx context.Context, st *stream, queue string, busy bool) {
+	w.timer.Reset(w.interval << w.calm)
 	received := w.received
 	w.received = false
 	if received || busy || w.looking || st.isFull() {
@@ -58,5 +68,8 @@ func (w *watch) judge(stats broker.QueueStats) bool {
 	}
 	silent := stats.Consumers == 0 || stats.Messages > 0 && w.waiting
 	w.waiting = stats.Messages > 0
+	if stats.Messages == 0 {
+		w.calm = min(w.calm+1, maxCalm)
+	}
 	return silent
 }
