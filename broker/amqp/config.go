@@ -36,7 +36,7 @@ type Config struct {
 	// that the others of the queue are not given back with it. Default 30 min, as RabbitMQ's.
 	DeliveryTimeout time.Duration
 	// WatchInterval is when a consumer that receives nothing looks whether messages wait all the same; it is replaced when they do. It
-	// doubles three times while all is well. Default 5 s.
+	// doubles four times while all is well. Default 3 s.
 	WatchInterval time.Duration
 	// CloseTimeout bounds Close when its context does not. Default 5 s.
 	CloseTimeout time.Duration
@@ -76,7 +76,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"CallTimeout", &c.CallTimeout, 30 * time.Second},
 		{"ConfirmTimeout", &c.ConfirmTimeout, 60 * time.Second},
 		{"DeliveryTimeout", &c.DeliveryTimeout, 30 * time.Minute},
-		{"WatchInterval", &c.WatchInterval, 5 * time.Second},
+		{"WatchInterval", &c.WatchInterval, 3 * time.Second},
 		{"CloseTimeout", &c.CloseTimeout, 5 * time.Second},
 		{"BackoffMin", &c.BackoffMin, 200 * time.Millisecond},
 		{"BackoffMax", &c.BackoffMax, 5 * time.Second},

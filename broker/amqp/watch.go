@@ -13,7 +13,7 @@ const (
 	// maxSilences bounds how often the interval doubles after silences that did not end.
 	maxSilences = 6
 	// maxCalm bounds how often it doubles while every look finds all well.
-	maxCalm = 3
+	maxCalm = 4
 )
 
 // watch looks after a stream that receives nothing: whether the broker still knows its consumer, and whether messages wait although
@@ -35,7 +35,13 @@ func newWatch(interval time.Duration) *watch {
 func (w *watch) stop() { w.timer.Stop() }
 
 // note takes a delivery as a sign of life.
-func (w *watch) note() { w.received, w.calm = true, 0 }
+func (w *watch) note() {
+	w.received = true
+	if w.calm > 0 {
+		w.calm = 0
+		w.timer.Reset(w.interval)
+	}
+}
 
 // look asks for the state of the queue, unless something came since the last look or the stream could take nothing.
 func (w *watch) look(ctx context.Context, st *stream, queue string, busy bool) {
@@ -68,7 +74,9 @@ func (w *watch) judge(stats broker.QueueStats) bool {
 	}
 	silent := stats.Consumers == 0 || stats.Messages > 0 && w.waiting
 	w.waiting = stats.Messages > 0
-	if stats.Messages == 0 {
+	if w.waiting {
+		w.timer.Reset(w.interval / 5) // they may be on their way
+	} else {
 		w.calm = min(w.calm+1, maxCalm)
 	}
 	return silent
