@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -47,6 +48,12 @@ type file struct {
 	Path string `task:"path"`
 }
 
+// began tells the test that the task runs: that it was received says only that it may.
+func began(ctx context.Context) {
+	req := task.FromContext(ctx)
+	fmt.Fprintf(os.Stderr, "%s[%s] began\n", req.Name, req.ID)
+}
+
 // register gives the program tasks that end in each way there is.
 func register(app *taskq.App) error {
 	return app.Register(
@@ -54,10 +61,12 @@ func register(app *taskq.App) error {
 		task.New("tasks.echo", func(_ context.Context, n note) (string, error) { return n.Text, nil }),
 		task.New("tasks.boom", func(context.Context, struct{}) (any, error) { return nil, task.Raise("KeyError", "x") }),
 		task.New("tasks.wait", func(ctx context.Context, _ struct{}) (any, error) {
+			began(ctx)
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
 		}),
 		task.New("tasks.nap", func(ctx context.Context, n nap) (string, error) {
+			began(ctx)
 			select {
 			case <-time.After(time.Duration(n.Seconds * float64(time.Second))):
 				return "rested", nil
@@ -66,6 +75,7 @@ func register(app *taskq.App) error {
 			}
 		}),
 		task.New("tasks.until", func(ctx context.Context, f file) (string, error) {
+			began(ctx)
 			for {
 				if _, err := os.Stat(f.Path); err == nil {
 					return "it is there", nil
@@ -77,7 +87,10 @@ func register(app *taskq.App) error {
 				}
 			}
 		}),
-		task.New("tasks.stuck", func(context.Context, struct{}) (any, error) { select {} }),
+		task.New("tasks.stuck", func(ctx context.Context, _ struct{}) (any, error) {
+			began(ctx)
+			select {}
+		}),
 		task.New("tasks.flaky", func(ctx context.Context, _ struct{}) (string, error) {
 			if task.FromContext(ctx).Retries == 0 {
 				return "", task.RetryAfter(errors.New("nope"), 100*time.Millisecond)

@@ -19,7 +19,7 @@ func TestTermCanMeanQuitAsWithCelery(t *testing.T) {
 	env := home(t, "REMAP_SIGTERM=SIGQUIT")
 	w := startWorker(t, env)
 	must(t, env, "send", "tasks.wait", "--task-id", "w")
-	w.stderr.waitFor(t, "Task tasks.wait[w] received")
+	w.stderr.waitFor(t, "tasks.wait[w] began")
 	w.signal(syscall.SIGTERM)
 	if code := w.wait(); code != 1 || strings.Contains(w.stdout.String(), "Warm shutdown") {
 		t.Errorf("exit status = %d, want 1 after a cold shutdown\n%s", code, w.stdout)
@@ -50,7 +50,7 @@ func TestHeartbeatsAcksAndResultsWorkDuringAWarmShutdown(t *testing.T) {
 	url := testserver.AMQPVhost(t)
 	w := startWorker(t, home(t, "TASKQ_BROKER_URL="+url+"?heartbeat=1"), "-c", "1")
 	sender := start(t, home(t, "TASKQ_BROKER_URL="+url), "send", "tasks.nap", "-a", "[3.5]", "--task-id", "n", "--wait", "--timeout", "20")
-	w.stderr.waitFor(t, "Task tasks.nap[n] received")
+	w.stderr.waitFor(t, "tasks.nap[n] began")
 	must(t, home(t, "TASKQ_BROKER_URL="+url), "send", "tasks.add", "-a", "[1, 2]")
 	w.signal(syscall.SIGTERM)
 	if code := sender.wait(); code != 0 || strings.TrimSpace(sender.stdout.String()) != "rested" {
@@ -81,7 +81,7 @@ func TestABrokerThatIsGoneOrSilentDoesNotHoldUpTheEnd(t *testing.T) {
 				env := home(t, "TASKQ_BROKER_URL="+proxy.URL)
 				w := startWorker(t, env, "--shutdown-timeout", "0.2")
 				must(t, env, "send", task, "--task-id", "w")
-				w.stderr.waitFor(t, "Task "+task+"[w] received")
+				w.stderr.waitFor(t, task+"[w] began")
 				fail(proxy)
 				w.signal(syscall.SIGTERM)
 				if code := w.wait(); code != 1 { // within less than patience
@@ -103,7 +103,7 @@ func TestAnAlarmDoesNotHoldUpTheEnd(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "go on")
 		w := startWorker(t, env, "-c", "1")
 		must(t, env, "send", "tasks.until", "-k", fmt.Sprintf(`{"path": %q}`, path), "--task-id", "u")
-		w.stderr.waitFor(t, "Task tasks.until[u] received")
+		w.stderr.waitFor(t, "tasks.until[u] began")
 		server.Eval(`rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})`)
 		if err := os.WriteFile(path, nil, 0o600); err != nil { // it ends, and its outcome cannot be published
 			t.Fatal(err)

@@ -126,7 +126,7 @@ func TestWarmShutdownLetsTasksEndAndColdOneDoesNot(t *testing.T) {
 			env := home(t)
 			w := startWorker(t, env)
 			must(t, env, "send", "tasks.wait", "--task-id", "w")
-			w.stderr.waitFor(t, "Task tasks.wait[w] received")
+			w.stderr.waitFor(t, "tasks.wait[w] began")
 			if len(signals) == 2 {
 				w.signal(signals[0])
 				w.stdout.waitFor(t, "Warm shutdown")
@@ -151,7 +151,7 @@ func TestGraceOfAWarmShutdownIsBounded(t *testing.T) {
 	env := home(t)
 	w := startWorker(t, env, "--shutdown-timeout", "0.2")
 	must(t, env, "send", "tasks.wait", "--task-id", "w")
-	w.stderr.waitFor(t, "Task tasks.wait[w] received")
+	w.stderr.waitFor(t, "tasks.wait[w] began")
 	w.signal(syscall.SIGTERM)
 	if code := w.wait(); code != 1 {
 		t.Errorf("exit status = %d, want 1: a task was left\n%s", code, w.stderr)
@@ -235,7 +235,7 @@ func TestThirdSignalEndsTheProcessAtOnce(t *testing.T) {
 	env := home(t)
 	w := startWorker(t, env)
 	must(t, env, "send", "tasks.stuck", "--task-id", "s")
-	w.stderr.waitFor(t, "Task tasks.stuck[s] received")
+	w.stderr.waitFor(t, "tasks.stuck[s] began")
 	w.signal(syscall.SIGTERM)
 	w.stdout.waitFor(t, "Warm shutdown")
 	w.signal(syscall.SIGTERM)

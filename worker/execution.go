@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -44,7 +45,11 @@ func (e *execution) run(ctx context.Context) {
 	}
 	end := e.handle(ctx)
 	if e.claim() {
-		e.finish(judge(end, e.req.Retries, &e.spec.Settings), end.result)
+		v := judge(end, e.req.Retries, &e.spec.Settings)
+		if errors.Is(v.err, task.ErrShutdown) {
+			e.w.counts.cut.Add(1)
+		}
+		e.finish(v, end.result)
 	}
 }
 

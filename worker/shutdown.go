@@ -124,9 +124,9 @@ func (w *Worker) shutdown(ctx context.Context, consumer broker.Consumer, cancell
 // end by themselves; some of them may still run.
 func (w *Worker) drain() int {
 	if w.settled(w.grace) == nil {
-		return 0
+		return int(w.counts.cut.Load())
 	}
-	left := w.running.len()
+	left := w.running.len() + int(w.counts.cut.Load())
 	_ = w.settled(w.settling) // what is left then is abandoned
 	return left
 }

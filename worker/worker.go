@@ -46,7 +46,10 @@ type Stats struct {
 	Running  int    // executions that are not settled yet
 }
 
-type counts struct{ received, settled, lost atomic.Uint64 }
+type counts struct {
+	received, settled, lost atomic.Uint64
+	cut                     atomic.Int64 // tasks that ended because the shutdown cancelled them
+}
 
 // ErrAbandoned is wrapped by Run's error when tasks still ran at the end of the shutdown; their deliveries went back to the broker.
 var ErrAbandoned = errors.New("tasks were abandoned")
