@@ -25,6 +25,8 @@ type Case struct {
 	Pools   []pool.Kind        // variants; none: goroutines, threads and solo
 	// Heartbeat of the connections; 0: the default, 10 s.
 	Heartbeat time.Duration
+	// DeliveryTimeout is what the workers are told of the broker's; 0: the default, 30 min.
+	DeliveryTimeout time.Duration
 	// DeadHosts puts brokers that do not exist before the one that does; OneName gives all workers one node name.
 	DeadHosts, OneName bool
 	// Bound is how long recovery may take; 0: 5 s.

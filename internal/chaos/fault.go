@@ -181,7 +181,8 @@ func (s *Scene) impatient(hold time.Duration) fault {
 	const set = `application:set_env(rabbit, consumer_timeout, %d), application:set_env(rabbit, channel_tick_interval, %d), ` +
 		`[rabbit_networking:close_connection(P, "consumer timeout changed") || P <- rabbit_networking:connections()], ok`
 	f := s.eval("consumer timeout of 2 s", fmt.Sprintf(set, 2000, 500), hold, fmt.Sprintf(set, 1_800_000, 60_000))
-	f.repeats = int(hold/(2*time.Second)) + 2 // all connections are closed at the beginning and at the end
+	// The connections are closed one after the other, at the beginning and at the end: a message may go from one to the next.
+	f.repeats = int(hold/(2*time.Second)) + 2*s.Case.workers()
 	return f
 }
 

@@ -130,6 +130,7 @@ func (s *Scene) startWorkers(n int) error {
 			cfg.Name = "worker"
 		}
 		cfg.BrokerURL = s.address(s.consumers)
+		cfg.DeliveryTimeout = s.Case.DeliveryTimeout
 		p, err := startWorker(cfg)
 		if err != nil {
 			return err

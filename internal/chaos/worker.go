@@ -34,7 +34,9 @@ type WorkerConfig struct {
 	Pool        pool.Kind
 	Concurrency int
 	DeadLetters bool
-	Dir         string // of the ledgers
+	// DeliveryTimeout is the broker's.
+	DeliveryTimeout time.Duration
+	Dir             string // of the ledgers
 }
 
 // IsWorker reports whether this process is to be a worker; then it calls RunWorker and nothing else.
@@ -60,7 +62,8 @@ func (c WorkerConfig) run() (err error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	app, err := taskq.New(taskq.Config{
 		BrokerURL: c.BrokerURL, ResultBackend: "disabled://", DefaultQueue: c.Queue, QueueType: c.QueueType, WaitForBroker: true,
-		Worker: c.options(), Logger: log,
+		DeliveryTimeout: c.DeliveryTimeout,
+		Worker:          c.options(), Logger: log,
 	})
 	if err != nil {
 		return err
