@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -132,21 +131,7 @@ func TestHalfOpenConnectionHoldsNobodyPastTheirDeadline(t *testing.T) {
 	publish(t, b, queue, "a")
 	d := next(t, c)
 	proxy.Stall()
-	body := make([]byte, 8<<20) // more than the buffers of both sockets hold
-	var wg sync.WaitGroup
-	for range 3 {
-		wg.Go(func() {
-			start := time.Now()
-			err := b.Publish(timeout(t, 200*time.Millisecond), broker.Address{RoutingKey: queue}, broker.Message{Body: body})
-			if !errors.Is(err, broker.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("publish = %v, want ErrUnavailable and the context's error", err)
-			}
-			if took := time.Since(start); took > 2*time.Second {
-				t.Errorf("publish took %v with a deadline of 200 ms", took)
-			}
-		})
-	}
-	wg.Wait()
+	publishTooMuch(t, b, queue)
 	_ = d.Settle(t.Context(), broker.Ack) // stale or not: it must return
 	short := timeout(t, 200*time.Millisecond)
 	if _, err := b.Measure(short, queue); !errors.Is(err, broker.ErrUnavailable) {

@@ -155,21 +155,27 @@ func (l *link) supervise() {
 		if ctx.Err() != nil {
 			return
 		}
-		pause := l.b.backoff(failures)
-		failures++
-		switch {
-		case s != nil:
-			log.Warn("Connection to broker lost", "broker", s.endpoint.String(), "session", s.id, "error", err, "retry_in", pause)
-		case errors.Is(err, broker.ErrAccess): // it does not heal by itself
-			pause = max(pause, l.b.cfg.AccessPause)
-			log.Error("Cannot connect to broker", "error", err, "retry_in", pause)
-		default:
-			log.Warn("Cannot connect to broker", "error", err, "retry_in", pause)
-		}
-		if !wait(ctx, pause) {
+		if !wait(ctx, l.pauseAfter(s, err, failures)) {
 			return
 		}
+		failures++
 	}
+}
+
+// pauseAfter says why there is no connection, and how long to wait before the next attempt; s is the session that was lost, nil when
+// none could be made.
+func (l *link) pauseAfter(s *session, err error, failures int) time.Duration {
+	log, pause := l.b.cfg.Logger.With("connection", l.name), l.b.backoff(failures)
+	switch {
+	case s != nil:
+		log.Warn("Connection to broker lost", "broker", s.endpoint.String(), "session", s.id, "error", err, "retry_in", pause)
+	case errors.Is(err, broker.ErrAccess): // it does not heal by itself
+		pause = max(pause, l.b.cfg.AccessPause)
+		log.Error("Cannot connect to broker", "error", err, "retry_in", pause)
+	default:
+		log.Warn("Cannot connect to broker", "error", err, "retry_in", pause)
+	}
+	return pause
 }
 
 // connect takes the session that Open made, or makes one.

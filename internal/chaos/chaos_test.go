@@ -1,7 +1,6 @@
 package chaos_test
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/seed-399731e2/taskq/internal/chaos"
 	"github.com/seed-399731e2/taskq/internal/testserver"
-	"github.com/seed-399731e2/taskq/internal/testserver/instance"
 )
 
 func TestMain(m *testing.M) {
@@ -29,12 +27,7 @@ func TestNothingIsLostWhateverBreaks(t *testing.T) {
 	})
 	suite := &chaos.Suite{World: world, Seed: 1, Out: t.Output()}
 	results, err := suite.Run(t.Context(), chaos.ShortCases())
-	if missing, ok := errors.AsType[*instance.MissingError](err); ok && os.Getenv(testserver.RequireVariable) != "1" {
-		t.Skip(missing)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testserver.Started(t, "RabbitMQ", err)
 	for _, r := range results {
 		for _, problem := range r.Verdict.Problems {
 			t.Errorf("%s: %s", r.Case.Name, problem)

@@ -37,8 +37,9 @@ func unavailable(t testing.TB, what, remedy string) {
 	t.Skipf("no %s: %s", what, remedy)
 }
 
-// started ends the test when an instance could not be started: skipped if it is not installed.
-func started(t testing.TB, what string, err error) {
+// Started ends the test when an instance could not be started. One that is not installed is a failure where servers are required, as
+// in "make test", and else skips the test, which says what to install.
+func Started(t testing.TB, what string, err error) {
 	t.Helper()
 	if missing, ok := errors.AsType[*instance.MissingError](err); ok {
 		unavailable(t, what, missing.Error())

@@ -36,7 +36,7 @@ func StartRabbitMQWithCertificates(t testing.TB) *RabbitMQ {
 func startRabbitMQ(t testing.TB, cfg instance.RabbitMQConfig) *RabbitMQ {
 	t.Helper()
 	server, err := instance.StartRabbitMQ(startContext(t), cfg)
-	started(t, "RabbitMQ", err)
+	Started(t, "RabbitMQ", err)
 	t.Cleanup(func() {
 		if err := server.Close(); err != nil {
 			t.Errorf("stop RabbitMQ: %v", err)
@@ -140,7 +140,7 @@ type PostgreSQL struct {
 func StartPostgres(t testing.TB) *PostgreSQL {
 	t.Helper()
 	server, err := instance.StartPostgreSQL(startContext(t))
-	started(t, "PostgreSQL", err)
+	Started(t, "PostgreSQL", err)
 	t.Cleanup(func() {
 		if err := server.Close(); err != nil {
 			t.Errorf("stop PostgreSQL: %v", err)

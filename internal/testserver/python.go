@@ -36,7 +36,7 @@ type Python struct {
 func NewPython(t testing.TB, cfg PythonConfig) *Python {
 	t.Helper()
 	path, err := instance.FindPython(t.Context(), os.Getenv(PythonVariable))
-	started(t, "Celery", err)
+	Started(t, "Celery", err)
 	dir := t.TempDir()
 	for name, source := range cfg.Modules {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(source), 0o600); err != nil {

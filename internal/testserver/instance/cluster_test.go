@@ -2,10 +2,10 @@ package instance_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
+	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/internal/testserver/instance"
 )
 
@@ -14,12 +14,7 @@ func TestClusterOutlivesANodeAndTakesItBack(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	cluster, err := instance.StartCluster(ctx, 3)
-	if missing, ok := errors.AsType[*instance.MissingError](err); ok {
-		t.Skip(missing)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testserver.Started(t, "RabbitMQ", err)
 	t.Cleanup(func() { _ = cluster.Close() })
 	members := func(want string) {
 		t.Helper()
