@@ -124,7 +124,7 @@ func (b *Broker) settle(ctx context.Context, f flight, token *token) error {
 			}
 		}
 		if f.to.FailFast && written {
-			return fmt.Errorf("%w: %w: %w", broker.ErrUnavailable, broker.ErrUnconfirmed, lost)
+			return maybeTaken(fmt.Errorf("%w: %w", broker.ErrUnavailable, lost), written)
 		}
 		if written {
 			b.counts.repeated.Add(1)
@@ -133,9 +133,9 @@ func (b *Broker) settle(ctx context.Context, f flight, token *token) error {
 	}
 }
 
-// maybeTaken marks the error of a message that could not be published again after it had been written once.
+// maybeTaken marks the error of a message that was written, now or before, and not answered.
 func maybeTaken(err error, written bool) error {
-	if written && errors.Is(err, broker.ErrUnavailable) && !errors.Is(err, broker.ErrUnconfirmed) {
+	if written && errors.Is(err, broker.ErrUnavailable) {
 		return fmt.Errorf("%w: %w", broker.ErrUnconfirmed, err)
 	}
 	return err
@@ -194,9 +194,9 @@ func unsent(ctx context.Context, s *session) error {
 // unconfirmed is the error of a message that was written and whose confirm is not waited for any longer.
 func unconfirmed(s *session, why error) error {
 	if err := s.alarm.err(); err != nil {
-		return fmt.Errorf("%w: %w: %w", err, broker.ErrUnconfirmed, why)
+		return fmt.Errorf("%w: %w", err, why)
 	}
-	return fmt.Errorf("%w: no confirm in time: %w: %w", broker.ErrUnavailable, broker.ErrUnconfirmed, why)
+	return fmt.Errorf("%w: no confirm in time: %w", broker.ErrUnavailable, why)
 }
 
 // token is one place in the confirm window.
