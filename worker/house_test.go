@@ -39,34 +39,6 @@ type plan struct {
 	tasks   []task.Definition
 	before  func(*house) // the worker starts; may be nil
 	queues  []string     // nil: the one
-	// delay of each cancelling of a consumer, as of a server that is slow to answer.
-	cancelling time.Duration
-}
-
-// slow is a broker that takes its time to cancel consumers.
-type slow struct {
-	broker.Broker
-	cancelling time.Duration
-}
-
-// Consume implements broker.Broker.
-func (s slow) Consume(ctx context.Context, cfg broker.ConsumeConfig) (broker.Consumer, error) {
-	c, err := s.Broker.Consume(ctx, cfg)
-	return slowConsumer{c, s.cancelling}, err
-}
-
-type slowConsumer struct {
-	broker.Consumer
-	cancelling time.Duration
-}
-
-// Cancel implements broker.Consumer.
-func (c slowConsumer) Cancel(ctx context.Context) error {
-	select {
-	case <-time.After(c.cancelling):
-	case <-ctx.Done():
-	}
-	return c.Consumer.Cancel(ctx)
 }
 
 // start runs a worker until the test ends. Messages that it rejects go to the queue dead, by its own doing or by the broker's.
@@ -90,12 +62,8 @@ func start(t *testing.T, p plan) *house {
 	if p.opts.Queues = p.queues; p.queues == nil {
 		p.opts.Queues = []string{queue}
 	}
-	b := h.broker
-	if p.cancelling > 0 {
-		b = slow{b, p.cancelling}
-	}
 	w, err := worker.New(worker.Config{
-		Options: p.opts, Broker: b, Results: h.results, Registry: &registry, Logger: slog.New(slog.DiscardHandler),
+		Options: p.opts, Broker: h.broker, Results: h.results, Registry: &registry, Logger: slog.New(slog.DiscardHandler),
 		Topology: func(name string) broker.Topology { return broker.TaskQueue(topology(name)) },
 	})
 	if err != nil {

@@ -147,24 +147,6 @@ func TestShutdownTimeoutEndsTheGrace(t *testing.T) {
 	})
 }
 
-// The task is cut off, ends and goes back while the consumer is still being cancelled.
-func TestATaskThatWasCutOffCountsAlsoWhenItEndedAtOnce(t *testing.T) {
-	inEveryPool(t, func(t *testing.T, opts worker.Options) {
-		polite := task.New("tasks.polite", func(ctx context.Context, _ none) (int, error) {
-			<-ctx.Done()
-			return 0, context.Cause(ctx)
-		})
-		opts.ShutdownTimeout = time.Second
-		h := start(t, plan{opts: opts, tasks: []task.Definition{polite}, cancelling: 3 * time.Second})
-		h.send(polite.S(none{}))
-		synctest.Wait()
-		if err := h.stop(); !errors.Is(err, worker.ErrAbandoned) {
-			t.Errorf("err = %v, want ErrAbandoned", err)
-		}
-		h.wantWaiting(queue, 1)
-	})
-}
-
 func TestEarlyAcknowledgementRunsAtMostOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
