@@ -53,6 +53,8 @@ func TestPassiveBrokerStillDeclaresItsOwnQueues(t *testing.T) {
 		t.Fatal(err)
 	}
 	proxy.Cut()
+	// what is published before the server has noticed the loss goes with the old queue
+	eventually(t, "the queue is consumed again", func() bool { return b.Stats().Streams == 2 })
 	other := open(t, config(t, testserver.AMQP(t)))
 	for ctx := timeout(t, patience); ; {
 		err := other.Publish(ctx, broker.Address{RoutingKey: replies}, broker.Message{Body: []byte("reply")})
