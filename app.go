@@ -207,6 +207,15 @@ func (l lookup) Wait(ctx context.Context, id string) (task.Meta, error) {
 	return store.Wait(ctx, id)
 }
 
+// Watch implements task.Results.
+func (l lookup) Watch(ctx context.Context, id string, yield func(task.Meta) bool) error {
+	store, err := l.store(ctx)
+	if err != nil {
+		return err
+	}
+	return store.Watch(ctx, id, yield)
+}
+
 // Forget implements task.Results.
 func (l lookup) Forget(ctx context.Context, id string) error {
 	store, err := l.store(ctx)

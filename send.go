@@ -1,6 +1,7 @@
 package taskq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,12 +89,10 @@ func (a *App) outgoing(ctx context.Context, s task.Signature) wire.Outgoing {
 	if s.Expires.IsZero() && s.ExpiresIn > 0 {
 		s.Expires = now.Add(s.ExpiresIn)
 	}
-	out := wire.Outgoing{Signature: s, Now: now, GroupIndex: -1, Origin: a.origin}
+	out := wire.Outgoing{Signature: s, Now: now, Origin: a.origin}
 	if parent := task.FromContext(ctx); parent != nil {
-		out.ParentID, out.RootID = parent.ID, parent.RootID
-		if out.RootID == "" {
-			out.RootID = parent.ID
-		}
+		out.ParentID = cmp.Or(s.ParentID, parent.ID)
+		out.RootID = cmp.Or(s.RootID, parent.RootID, parent.ID)
 	}
 	return out
 }

@@ -19,6 +19,16 @@ type Backend interface {
 	Close(ctx context.Context) error
 }
 
+// GroupStore is a Backend that keeps which tasks a group has, as Celery's GroupResult.save does.
+type GroupStore interface {
+	// SaveGroup keeps a group under its id for as long as outcomes are kept.
+	SaveGroup(ctx context.Context, group task.Ref) error
+	// Group returns a saved group; found is false when there is none of this id.
+	Group(ctx context.Context, id string) (group task.Ref, found bool, err error)
+	// ForgetGroup deletes a saved group; one that is not there is no error. The outcomes of its tasks stay.
+	ForgetGroup(ctx context.Context, id string) error
+}
+
 // Replier is a Backend that gets outcomes as messages instead of looking them up, as Celery's rpc does.
 type Replier interface {
 	// Expect makes ready for the outcome of a task that is about to be sent, and returns the reply_to for its message.

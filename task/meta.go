@@ -15,14 +15,30 @@ type Meta struct {
 	// Codec is what Result is encoded with; nil means JSON.
 	Codec     codec.Codec
 	Traceback string
-	// Children are the encoded result tuples of the tasks that this one sent, [[[id, parent], null], …]; nil when there are none.
-	Children codec.Raw
+	// Children are the tasks and groups that this one sent.
+	Children []Ref
 	DoneAt   time.Time // zero until State.Ready
 	GroupID  string
 	ParentID string
+	// Extended is what was called, where and how; nil unless the worker is told to store it (Celery's result_extended).
+	Extended *Extended
 
 	// Where an answer goes that is sent instead of stored (the rpc store); not part of what is kept.
 	ReplyTo, CorrelationID string
+}
+
+// Extended is the part of a task's metadata that Celery stores with result_extended.
+type Extended struct {
+	Name   string
+	Args   codec.Raw // encoded as Meta.Result is
+	Kwargs codec.Raw
+	// ArgsRepr and KwargsRepr are the arguments for people, in Python's notation.
+	ArgsRepr, KwargsRepr string
+	Worker               string // node name
+	Retries              int
+	Queue                string // the routing key that the task was delivered with
+	StampedHeaders       []string
+	Stamps               map[string]any
 }
 
 // Value decodes the result into dst. It returns a *RemoteError when the task failed.

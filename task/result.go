@@ -12,6 +12,10 @@ type Results interface {
 	Get(ctx context.Context, id string) (Meta, error)
 	// Wait returns once the state is final.
 	Wait(ctx context.Context, id string) (Meta, error)
+	// Watch calls yield with the state that is known, unless it is Pending, and with each later one that the store hears of; states that
+	// follow each other quickly may be left out, the final one never is. It returns nil after a final state or once yield returns
+	// false, and ctx's error when that ends first.
+	Watch(ctx context.Context, id string, yield func(Meta) bool) error
 	// Forget deletes the outcome.
 	Forget(ctx context.Context, id string) error
 }

@@ -11,14 +11,20 @@ type Signature struct {
 	Task   string
 	Args   []any
 	Kwargs map[string]any
+	// Immutable keeps the arguments as they are where a workflow would put earlier results in front of them (Celery's si).
+	Immutable bool
+	// Type is Celery's subtask_type: "" for a task, "chain", "group" or "chord" for what stands for several.
+	Type string
 	CallOptions
 }
 
 // CallOptions say how a call is sent. The zero value means: to the default queue, now, once.
 type CallOptions struct {
-	ID       string // "": a new UUID
-	Queue    string // "": by route, or the application's default queue
-	Priority uint8
+	ID    string // "": a new UUID
+	Queue string // "": by route, or the application's default queue
+	// Exchange and RoutingKey publish to an exchange that must exist, in place of Queue; a RoutingKey alone is taken to the default exchange.
+	Exchange, RoutingKey string
+	Priority             uint8
 	// Countdown is the delay until the task may start; ETA the time. ETA wins.
 	Countdown time.Duration
 	ETA       time.Time
@@ -31,7 +37,40 @@ type CallOptions struct {
 	Shadow                   string
 	Headers                  map[string]any // custom headers; the values must be of the types of broker.Table
 	Transient                bool           // may be lost when the broker restarts
-	FailFast                 bool           // an error at once while the broker is away, instead of waiting for it
+	// Serializer names the codec of the message, "json", "msgpack" or "auth"; "" is the application's.
+	Serializer string
+	// Compression of the body: "zlib" (which Celery calls gzip), "zstd", or "none"; "" is the application's.
+	Compression string
+	// Link are called with the result once the task has succeeded, LinkError with its id once it has failed.
+	Link, LinkError []Signature
+	// Chain are the tasks that follow this one, the next one first: each is called with the result of the one before.
+	Chain []Signature
+	// Chord is the body of the chord whose header this task belongs to; nil when it belongs to none.
+	Chord *Signature
+	// Ids of the workflow, which are set by themselves: the root is the task or, within a task, that one's root; the parent the
+	// task that sends it.
+	RootID, ParentID string
+	// GroupID is the group that the task belongs to, GroupIndex its place there.
+	GroupID    string
+	GroupIndex int
+	// ReplyTo is the queue for the outcome (rpc results), in place of the sender's own.
+	ReplyTo string
+	// Detached keeps a task sent from within another one from being its child (add_to_parent=False).
+	Detached bool
+	// StampedHeaders are the names of the stamps, Stamps their values, which go on to all that follows.
+	StampedHeaders []string
+	Stamps         map[string]any
+	// ArgsRepr and KwargsRepr are shown in logs, events and monitors in place of the arguments, which may be secret.
+	ArgsRepr, KwargsRepr string
+	// Properties of the message that Celery leaves empty.
+	Properties Properties
+	FailFast   bool // an error at once while the broker is away, instead of waiting for it
+}
+
+// Properties are AMQP message properties that mean nothing to a worker.
+type Properties struct {
+	MessageID, Type, AppID string
+	Timestamp              time.Time // in whole seconds
 }
 
 // An Option sets how a task behaves; New, Remote and Raw take it.

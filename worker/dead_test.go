@@ -50,7 +50,7 @@ func (h *house) handOut(name string, how broker.Disposition) *broker.Delivery {
 // suspect puts a call into the quarantine, as one that has seen two deaths.
 func (h *house) suspect(s task.Signature, name string) {
 	h.t.Helper()
-	msg, err := wire.Encode(wire.Outgoing{Signature: s, Now: time.Now(), GroupIndex: -1})
+	msg, err := wire.Encode(wire.Outgoing{Signature: s, Now: time.Now()})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -119,7 +119,7 @@ func (h *house) send(s task.Signature) string {
 	if s.ID == "" {
 		s.ID = uuid.NewString()
 	}
-	msg, err := wire.Encode(wire.Outgoing{Signature: s, Now: time.Now(), GroupIndex: -1, Origin: "test"})
+	msg, err := wire.Encode(wire.Outgoing{Signature: s, Now: time.Now(), Origin: "test"})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -15,16 +15,11 @@ type Outgoing struct {
 	// Signature is what to call; its ID is the task's id and must be set. Args and Kwargs may hold codec.Raw, which goes out as it
 	// is. ETA and Expires win over Countdown and ExpiresIn, which count from Now.
 	task.Signature
-	Now        time.Time
-	RootID     string // "": the task's own id
-	ParentID   string
-	Group      string
-	GroupIndex int // position in Group; negative: none
-	Retries    int
-	ReplyTo    string
-	Origin     string // who sends: "gen<pid>@<host>"
-	Embed      task.Embed
-	Codec      codec.Codec // nil means JSON
+	Now     time.Time
+	Retries int
+	Origin  string // who sends: "gen<pid>@<host>"
+	Embed   task.Embed
+	Codec   codec.Codec // nil means JSON
 }
 
 // Encode writes the call as a message of protocol 2, as Celery 5.6 does. The error names what cannot be sent.
@@ -70,7 +65,7 @@ func encode(o Outgoing) (broker.Message, error) {
 // request is the call as its receiver will see it, without the arguments.
 func (o *Outgoing) request(c codec.Codec) *task.Request {
 	req := &task.Request{
-		ID: o.ID, Name: o.Task, RootID: o.RootID, ParentID: o.ParentID, Group: o.Group, GroupIndex: o.GroupIndex,
+		ID: o.ID, Name: o.Task, RootID: o.RootID, ParentID: o.ParentID, Group: o.GroupID, GroupIndex: o.GroupIndex,
 		Arguments: task.Arguments{Codec: c},
 		Retries:   o.Retries, ETA: o.ETA, Expires: o.Expires,
 		TimeLimit: o.TimeLimit, SoftTimeLimit: o.SoftTimeLimit, IgnoreResult: o.IgnoreResult,

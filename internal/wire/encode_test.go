@@ -71,9 +71,9 @@ func TestEncodesWhatCeleryPublishes(t *testing.T) {
 				f := load(t, path.Join("tasks", version, name+".json"))
 				want := f.message(t)
 				sig := call(f)
-				sig.ID = want.CorrelationID
+				sig.ID, sig.ReplyTo = want.CorrelationID, want.ReplyTo
 				got, err := wire.Encode(wire.Outgoing{
-					Signature: sig, Now: sentAt(t, f), ReplyTo: want.ReplyTo, Origin: want.Headers["origin"].(string),
+					Signature: sig, Now: sentAt(t, f), Origin: want.Headers["origin"].(string),
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -147,7 +147,7 @@ func TestEncodedCallsDecodeToThemselves(t *testing.T) {
 			TimeLimit: 1500 * time.Millisecond, Headers: map[string]any{"k": int64(-1 << 40)}, Priority: 3,
 		},
 	})
-	o.RootID, o.ParentID, o.Group, o.GroupIndex, o.Retries, o.ReplyTo, o.Origin = "root", "parent", "group", 2, 1, "me", "gen1@host"
+	o.RootID, o.ParentID, o.GroupID, o.GroupIndex, o.Retries, o.ReplyTo, o.Origin = "root", "parent", "group", 2, 1, "me", "gen1@host"
 	o.Embed = task.Embed{Chain: codec.Raw(`[]`), Callbacks: codec.Raw(`[{"task":"cb"}]`)}
 	msg, err := wire.Encode(o)
 	if err != nil {

@@ -27,12 +27,13 @@ func EncodeResult(m task.Meta) ([]byte, error) {
 	if m.Codec != nil && m.Codec.ContentType() != (codec.JSON{}).ContentType() {
 		return nil, fmt.Errorf("wire: encode result of %s: it is encoded as %s, not as JSON", m.ID, m.Codec.ContentType())
 	}
-	doc := document{
-		Status: string(m.State), Result: m.Result, Children: m.Children,
-		TaskID: m.ID, GroupID: m.GroupID, ParentID: m.ParentID,
+	children, err := EncodeRefs(m.Children)
+	if err != nil {
+		return nil, fmt.Errorf("wire: encode result of %s: %w", m.ID, err)
 	}
-	if m.Children == nil {
-		doc.Children = codec.Raw("[]")
+	doc := document{
+		Status: string(m.State), Result: m.Result, Children: children,
+		TaskID: m.ID, GroupID: m.GroupID, ParentID: m.ParentID,
 	}
 	if m.Traceback != "" {
 		doc.Traceback = &m.Traceback
@@ -61,11 +62,14 @@ func DecodeResult(body []byte) (task.Meta, error) {
 		return task.Meta{}, fmt.Errorf("wire: decode result of %s: it has no status", doc.TaskID)
 	}
 	m := task.Meta{
-		ID: doc.TaskID, State: task.State(doc.Status), Result: doc.Result, Children: doc.Children,
+		ID: doc.TaskID, State: task.State(doc.Status), Result: doc.Result,
 		GroupID: doc.GroupID, ParentID: doc.ParentID, Codec: codec.JSON{},
 	}
-	if s := string(doc.Children); s == "null" || s == "[]" {
-		m.Children = nil
+	if doc.Children != nil {
+		var err error
+		if m.Children, err = DecodeRefs(doc.Children); err != nil {
+			return task.Meta{}, fmt.Errorf("wire: decode result of %s: children: %w", doc.TaskID, err)
+		}
 	}
 	if doc.Traceback != nil {
 		m.Traceback = *doc.Traceback

@@ -39,7 +39,8 @@ func Run(t *testing.T, h Harness) {
 		"WaiterGetsTheOutcome":                 testWait,
 		"WaiterOfAnotherProcessGetsTheOutcome": testWaitElsewhere,
 		"OnlyAFinalStateEndsAWait":             testIntermediate,
-		"AThousandWaitAtOnce":                  testManyWaiters,
+		"WatcherSeesTheStates":                 testWatch,
+		"TenThousandWaitAtOnce":                testManyWaiters,
 		"StoredSuccessIsNeverOverwritten":      testSuccessStays,
 		"OtherStatesAreOverwritten":            testOverwrite,
 		"ForgottenTaskIsPending":               testForget,
@@ -122,7 +123,7 @@ func testUnknown(t *testing.T, h Harness) {
 func testRoundTrip(t *testing.T, h Harness) {
 	b := open(t, h)
 	m := failure(uuid.NewString())
-	m.Children = codec.Raw(`[[["c", null], null]]`)
+	m.Children = []task.Ref{{ID: "c"}, {ID: "g", Parent: &task.Ref{ID: "p"}, Group: true, Members: []task.Ref{{ID: "m"}}}}
 	m.GroupID, m.ParentID = "g", "p"
 	sent := m
 	sent.ReplyTo, sent.CorrelationID = "q", "c" // where to send it is not part of it
@@ -180,9 +181,40 @@ func testIntermediate(t *testing.T, h Harness) {
 	}
 }
 
+func testWatch(t *testing.T, h Harness) {
+	here, there := pair(t, h)
+	id := uuid.NewString()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	steps := []task.Meta{
+		{ID: id, State: "PROGRESS", Result: codec.Raw(`1`)}, {ID: id, State: "PROGRESS", Result: codec.Raw(`2`)}, success(id, `3`),
+	}
+	store(t, here, steps[0])
+	var seen []string
+	err := there.Watch(ctx, id, func(m task.Meta) bool {
+		seen = append(seen, string(m.State)+string(m.Result))
+		if len(seen) < len(steps) {
+			store(t, here, steps[len(seen)])
+		}
+		return true
+	})
+	if diff := cmp.Diff([]string{"PROGRESS1", "PROGRESS2", "SUCCESS3"}, seen); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	err = there.Watch(ctx, id, func(m task.Meta) bool { return m.State != task.Success })
+	if err != nil {
+		t.Errorf("once it is over: %v", err)
+	}
+	brief, end := context.WithTimeout(t.Context(), time.Millisecond)
+	defer end()
+	if err := there.Watch(brief, uuid.NewString(), func(task.Meta) bool { return true }); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("err = %v, want the deadline", err)
+	}
+}
+
 func testManyWaiters(t *testing.T, h Harness) {
 	here, there := pair(t, h)
-	const n = 1000
+	const n = 10_000
 	prefix := uuid.NewString()
 	var wg sync.WaitGroup
 	for i := range n {

@@ -179,6 +179,11 @@ func (b *Backend) Wait(ctx context.Context, id string) (task.Meta, error) {
 	return b.waiters.Wait(ctx, id, func() (task.Meta, error) { return b.store.get(id), nil })
 }
 
+// Watch implements task.Results.
+func (b *Backend) Watch(ctx context.Context, id string, yield func(task.Meta) bool) error {
+	return b.waiters.Watch(ctx, id, func() (task.Meta, error) { return b.store.get(id), nil }, yield)
+}
+
 // Forget implements task.Results.
 func (b *Backend) Forget(_ context.Context, id string) error {
 	b.store.forget(id)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
+	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/result/internal/waiters"
 	"github.com/seed-399731e2/taskq/task"
@@ -116,6 +117,10 @@ func (b *Backend) upsert(tx *sqlitedb.Tx, m task.Meta, now time.Time) (int64, er
 	if b.expires > 0 {
 		expires = now.Add(b.expires).UnixMicro()
 	}
+	children, err := wire.EncodeRefs(m.Children)
+	if err != nil {
+		return 0, err
+	}
 	ready := 0
 	if m.State.Ready() {
 		ready = 1
@@ -127,7 +132,7 @@ ON CONFLICT (id) DO UPDATE SET state = excluded.state, ready = excluded.ready, r
 	traceback = excluded.traceback, children = excluded.children, done_at = excluded.done_at, group_id = excluded.group_id,
 	parent_id = excluded.parent_id, expires_at = excluded.expires_at
 WHERE state <> 'SUCCESS' OR expires_at > 0 AND expires_at <= ?`,
-		m.ID, string(m.State), ready, []byte(m.Result), m.Traceback, []byte(m.Children), done, m.GroupID, m.ParentID, expires, now.UnixMicro())
+		m.ID, string(m.State), ready, []byte(m.Result), m.Traceback, []byte(children), done, m.GroupID, m.ParentID, expires, now.UnixMicro())
 }
 
 // Get implements task.Results.
@@ -153,7 +158,11 @@ func scan(columns func(...any) error) (task.Meta, error) {
 	if err := columns(&m.ID, &m.State, &value, &m.Traceback, &children, &done, &m.GroupID, &m.ParentID); err != nil {
 		return task.Meta{}, err
 	}
-	m.Result, m.Children = value, children
+	m.Result = value
+	var err error
+	if m.Children, err = wire.DecodeRefs(children); err != nil {
+		return task.Meta{}, err
+	}
 	if done > 0 {
 		m.DoneAt = time.UnixMicro(done).UTC()
 	}

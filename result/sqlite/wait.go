@@ -10,12 +10,18 @@ import (
 
 // Wait implements task.Results. One goroutine looks for the outcomes of other processes, for all who wait.
 func (b *Backend) Wait(ctx context.Context, id string) (task.Meta, error) {
-	defer b.watch(ctx)()
+	defer b.attend(ctx)()
 	return b.waiters.Wait(ctx, id, func() (task.Meta, error) { return b.Get(ctx, id) })
 }
 
-// watch keeps the watching goroutine alive until the returned function is called.
-func (b *Backend) watch(ctx context.Context) (stop func()) {
+// Watch implements task.Results.
+func (b *Backend) Watch(ctx context.Context, id string, yield func(task.Meta) bool) error {
+	defer b.attend(ctx)()
+	return b.waiters.Watch(ctx, id, func() (task.Meta, error) { return b.Get(ctx, id) }, yield)
+}
+
+// attend keeps the watching goroutine alive until the returned function is called.
+func (b *Backend) attend(ctx context.Context) (stop func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.waiters.Err() != nil {
@@ -26,10 +32,10 @@ func (b *Backend) watch(ctx context.Context) (stop func()) {
 		ctx, b.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it outlives the first who waits
 		b.wg.Go(func() { b.follow(ctx, watch) })
 	}
-	return b.unwatch
+	return b.unattend
 }
 
-func (b *Backend) unwatch() {
+func (b *Backend) unattend() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.watching--; b.watching == 0 {
@@ -52,7 +58,7 @@ func (b *Backend) follow(ctx context.Context, watch *sqlitedb.Watch) {
 	}
 }
 
-// deliver looks for the outcomes that are waited for.
+// deliver looks for the states that are waited for.
 func (b *Backend) deliver(ctx context.Context) error {
 	waited := b.waiters.IDs()
 	if len(waited) == 0 {
@@ -62,7 +68,7 @@ func (b *Backend) deliver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := b.db.SQL().QueryContext(ctx, "SELECT "+columns+" FROM results WHERE ready = 1 AND id IN (SELECT value FROM json_each(?))", string(ids))
+	rows, err := b.db.SQL().QueryContext(ctx, "SELECT "+columns+" FROM results WHERE id IN (SELECT value FROM json_each(?))", string(ids))
 	if err != nil {
 		return err
 	}

@@ -12,9 +12,10 @@ import (
 
 // Set holds the waiters. The zero value is empty. It is safe for concurrent use.
 type Set struct {
-	mu     sync.Mutex
-	byID   map[string]*waiter
-	closed error
+	mu       sync.Mutex
+	byID     map[string]*waiter
+	watchers map[string][]*watcher
+	closed   error
 }
 
 // waiter is shared by all who wait for one id.
@@ -45,13 +46,14 @@ func (s *Set) Wait(ctx context.Context, id string, look func() (task.Meta, error
 	}
 }
 
-// Deliver hands an outcome to those who wait for it, if it is a final one.
+// Deliver hands a state to those who watch the task, and a final one to those who wait for it.
 func (s *Set) Deliver(meta task.Meta) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.show(meta)
 	if !meta.State.Ready() {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if w := s.byID[meta.ID]; w != nil {
 		w.meta = meta
 		close(w.ready)
@@ -59,11 +61,11 @@ func (s *Set) Deliver(meta task.Meta) {
 	}
 }
 
-// IDs returns the tasks that are waited for.
+// IDs returns the tasks that are waited for or watched, some of them twice.
 func (s *Set) IDs() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.byID))
+	return slices.AppendSeq(slices.Collect(maps.Keys(s.byID)), maps.Keys(s.watchers))
 }
 
 // Close ends all waits, now and later, with err.
@@ -79,6 +81,11 @@ func (s *Set) Close(err error) {
 		close(w.ready)
 	}
 	clear(s.byID)
+	for _, watchers := range s.watchers {
+		for _, w := range watchers {
+			w.rouse()
+		}
+	}
 }
 
 // Err is the error given to Close, nil before.
