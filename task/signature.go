@@ -52,7 +52,10 @@ type CallOptions struct {
 	RootID, ParentID string
 	// GroupID is the group that the task belongs to, GroupIndex its place there.
 	GroupID    string
-	GroupIndex int
+	GroupIndex int // -1: none
+	// Retries is how often the task ran already, ReplacedNesting how often another one was put in its place (Task.replace). Workers
+	// set them when they pass a call on.
+	Retries, ReplacedNesting int
 	// ReplyTo is the queue for the outcome (rpc results), in place of the sender's own.
 	ReplyTo string
 	// Detached keeps a task sent from within another one from being its child (add_to_parent=False).

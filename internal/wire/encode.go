@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -15,11 +17,11 @@ type Outgoing struct {
 	// Signature is what to call; its ID is the task's id and must be set. Args and Kwargs may hold codec.Raw, which goes out as it
 	// is. ETA and Expires win over Countdown and ExpiresIn, which count from Now.
 	task.Signature
-	Now     time.Time
-	Retries int
-	Origin  string // who sends: "gen<pid>@<host>"
-	Embed   task.Embed
-	Codec   codec.Codec // nil means JSON
+	Now    time.Time
+	Origin string // who sends: "gen<pid>@<host>"
+	// Embed passes on what is encoded already, by Codec; a part of it wins over Link, LinkError, Chain or Chord.
+	Embed task.Embed
+	Codec codec.Codec // nil means JSON
 }
 
 // Encode writes the call as a message of protocol 2, as Celery 5.6 does. The error names what cannot be sent.
@@ -47,7 +49,10 @@ func encode(o Outgoing) (broker.Message, error) {
 	}
 	req := o.request(c)
 	var err error
-	if req.ArgsRepr, req.KwargsRepr, err = reprs(c, o.Args, o.Kwargs); err != nil {
+	if req.Embed, err = o.embed(c); err != nil {
+		return broker.Message{}, err
+	}
+	if err = o.show(req); err != nil {
 		return broker.Message{}, err
 	}
 	args, kwargs := o.Args, o.Kwargs
@@ -59,7 +64,44 @@ func encode(o Outgoing) (broker.Message, error) {
 	}
 	msg, err := message(req, args, kwargs, o.Now)
 	msg.Transient = o.Transient
+	msg.MessageID, msg.Type, msg.AppID, msg.Timestamp = o.Properties.MessageID, o.Properties.Type, o.Properties.AppID, o.Properties.Timestamp
 	return msg, err
+}
+
+// embed encodes what is to happen after the task.
+func (o *Outgoing) embed(c codec.Codec) (task.Embed, error) {
+	embed := o.Embed
+	chain := slices.Clone(o.Chain)
+	slices.Reverse(chain) // the last step is first on the wire
+	for _, part := range []struct {
+		name string
+		list []task.Signature
+		dst  *codec.Raw
+	}{{"link", o.Link, &embed.Callbacks}, {"link_error", o.LinkError, &embed.Errbacks}, {"chain", chain, &embed.Chain}} {
+		if *part.dst != nil || part.list == nil || len(part.list) == 0 && part.name != "chain" {
+			continue
+		}
+		var err error
+		if *part.dst, err = EncodeSignatures(part.list, c); err != nil {
+			return embed, fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	if o.Chord != nil && embed.Chord == nil {
+		var err error
+		if embed.Chord, err = EncodeSignature(*o.Chord, c); err != nil {
+			return embed, fmt.Errorf("chord: %w", err)
+		}
+	}
+	return embed, nil
+}
+
+// show prints the arguments for people, as far as the call does not say what they shall see.
+func (o *Outgoing) show(req *task.Request) (err error) {
+	if o.ArgsRepr == "" || o.KwargsRepr == "" {
+		req.ArgsRepr, req.KwargsRepr, err = reprs(req.Codec, o.Args, o.Kwargs)
+	}
+	req.ArgsRepr, req.KwargsRepr = cmp.Or(o.ArgsRepr, req.ArgsRepr), cmp.Or(o.KwargsRepr, req.KwargsRepr)
+	return err
 }
 
 // request is the call as its receiver will see it, without the arguments.
@@ -70,7 +112,8 @@ func (o *Outgoing) request(c codec.Codec) *task.Request {
 		Retries:   o.Retries, ETA: o.ETA, Expires: o.Expires,
 		TimeLimit: o.TimeLimit, SoftTimeLimit: o.SoftTimeLimit, IgnoreResult: o.IgnoreResult,
 		ReplyTo: o.ReplyTo, CorrelationID: o.ID, Shadow: o.Shadow, Origin: o.Origin,
-		Headers: o.Headers, Embed: o.Embed, Priority: o.Priority,
+		ReplacedNesting: o.ReplacedNesting, StampedHeaders: stampNames(o.StampedHeaders, o.Stamps), Stamps: o.Stamps,
+		Headers: o.Headers, Priority: o.Priority,
 	}
 	if req.RootID == "" {
 		req.RootID = o.ID

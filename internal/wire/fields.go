@@ -78,7 +78,7 @@ func (r *reader) read(req *task.Request) error {
 	req.Shadow, req.Origin = r.note("shadow"), r.note("origin")
 	req.ArgsRepr, req.KwargsRepr = r.note("argsrepr"), r.note("kwargsrepr")
 	req.ReplacedNesting = r.integer("replaced_task_nesting", 0)
-	req.StampedHeaders, req.Stamps = r.stamps()
+	req.StampedHeaders, req.Stamps = r.stampNames(), r.stamps()
 	switch {
 	case r.err != nil:
 		return r.err
@@ -195,8 +195,7 @@ func seconds(v any) (time.Duration, bool) {
 	return time.Duration(f * float64(time.Second)), true
 }
 
-func (r *reader) stamps() ([]string, map[string]any) {
-	var names []string
+func (r *reader) stampNames() (names []string) {
 	switch list := r.table["stamped_headers"].(type) {
 	case nil:
 	case []any:
@@ -210,6 +209,10 @@ func (r *reader) stamps() ([]string, map[string]any) {
 	default:
 		r.fail("stamped_headers", "a list of names")
 	}
+	return slices.Clip(names)
+}
+
+func (r *reader) stamps() map[string]any {
 	stamps, ok := r.table["stamps"].(map[string]any)
 	if !ok && r.table["stamps"] != nil {
 		r.fail("stamps", "a table")
@@ -217,7 +220,7 @@ func (r *reader) stamps() ([]string, map[string]any) {
 	if len(stamps) == 0 {
 		stamps = nil
 	}
-	return slices.Clip(names), stamps
+	return stamps
 }
 
 // customHeaders returns the headers that neither Celery nor taskq knows, nil when there are none.
