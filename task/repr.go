@@ -1,6 +1,7 @@
 package task
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -23,49 +24,15 @@ func Repr(v any) string {
 
 const (
 	reprDepth = 16   // deeper values print as …
-	reprLen   = 1024 // characters, as in Celery's saferepr
+	reprLen   = 2048 // bytes, after which a value is cut
 )
-
-// ReprArgs prints positional arguments as a Python tuple, cut at 1024 characters as Celery does.
-func ReprArgs(args []any) string {
-	var b strings.Builder
-	b.WriteByte('(')
-	for i, a := range args {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		repr(&b, reflect.ValueOf(a), 0)
-	}
-	if len(args) == 1 {
-		b.WriteByte(',')
-	}
-	b.WriteByte(')')
-	return cut(b.String(), "...)")
-}
-
-// ReprKwargs prints keyword arguments as a Python dict, cut at 1024 characters as Celery does.
-func ReprKwargs(kwargs map[string]any) string { return cut(Repr(kwargs), "...}") }
-
-// ReprResult prints a return value for the log, cut at 1024 characters.
-func ReprResult(v any) string { return cut(Repr(v), "...") }
-
-func cut(s, end string) string {
-	if len(s) <= reprLen {
-		return s
-	}
-	n := reprLen
-	for n > 0 && s[n]&0xC0 == 0x80 { // not inside a rune
-		n--
-	}
-	return s[:n] + end
-}
 
 func repr(b *strings.Builder, v reflect.Value, depth int) {
 	if !v.IsValid() {
 		b.WriteString("None")
 		return
 	}
-	if depth > reprDepth || b.Len() > 2*reprLen {
+	if depth > reprDepth || b.Len() > reprLen {
 		b.WriteString("...")
 		return
 	}
@@ -186,10 +153,8 @@ func reprList(b *strings.Builder, v reflect.Value, depth int) {
 }
 
 func reprMap(b *strings.Builder, v reflect.Value, depth int) {
-	keys := v.MapKeys()
-	slices.SortFunc(keys, func(a, c reflect.Value) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(c)) })
 	b.WriteByte('{')
-	for i, k := range keys {
+	for i, k := range sortedKeys(v) {
 		if i > 0 {
 			b.WriteString(", ")
 		}
@@ -200,25 +165,39 @@ func reprMap(b *strings.Builder, v reflect.Value, depth int) {
 	b.WriteByte('}')
 }
 
+func sortedKeys(v reflect.Value) []reflect.Value {
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, c reflect.Value) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(c)) })
+	return keys
+}
+
 // A struct prints as the dict that it is on the wire.
 func reprStruct(b *strings.Builder, v reflect.Value, depth int) {
 	b.WriteByte('{')
-	first := true
+	for i, m := range membersOf(v) {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		reprString(b, m.name)
+		b.WriteString(": ")
+		repr(b, m.value, depth+1)
+	}
+	b.WriteByte('}')
+}
+
+type member struct {
+	name  string
+	value reflect.Value
+}
+
+func membersOf(v reflect.Value) []member {
+	members := make([]member, 0, v.NumField())
 	for f, value := range v.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if !f.IsExported() || name == "-" {
 			continue
 		}
-		if name == "" {
-			name = f.Name
-		}
-		if !first {
-			b.WriteString(", ")
-		}
-		first = false
-		reprString(b, name)
-		b.WriteString(": ")
-		repr(b, value, depth+1)
+		members = append(members, member{cmp.Or(name, f.Name), value})
 	}
-	b.WriteByte('}')
+	return members
 }

@@ -1,7 +1,13 @@
 package task_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"math"
+	"math/big"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,15 +64,59 @@ func TestReprOfArgumentsIsATuple(t *testing.T) {
 	}
 }
 
+// TestArgumentsAreCutAsCeleryCuts compares with what celery.utils.saferepr.saferepr(args, 1024) of Celery 5.2.6 printed.
+func TestArgumentsAreCutAsCeleryCuts(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("testdata/saferepr.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	if err := json.Unmarshal(data, &want); err != nil {
+		t.Fatal(err)
+	}
+	x := func(n int) string { return strings.Repeat("x", n) }
+	numbers, ones := make([]int, 1000), slices.Repeat([]int{1}, 400)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	keys := map[string]int{}
+	for i := range 300 {
+		keys[fmt.Sprintf("k%03d", i)] = i
+	}
+	when := time.Date(2021, 7, 3, 12, 34, 0, 0, time.UTC)
+	cases := [][]any{
+		{numbers}, {x(5000)}, {strings.Repeat("word ", 500)}, {"it's"}, {"a\nb\\c"},
+		{map[string]any{"a": map[string]any{"b": map[string]any{"c": map[string]any{"d": 1}}}}},
+		{[]any{[]any{[]any{[]any{1}}}, []any{}, map[string]any{}}}, {ones, []int{2}},
+		{strings.Repeat("é", 600), strings.Repeat("é", 600)}, {[]byte("hello"), []byte("\xff\x00"), bytes.Repeat([]byte("\xff"), 2000)}, {keys},
+		{1.5, nil, true, new(big.Int).Exp(big.NewInt(10), big.NewInt(30), nil)},
+		{x(1019)}, {x(1020)}, {x(1021)}, {x(1022)}, {x(1023)}, {x(1024)}, {x(1025)},
+		{x(1015), 5, 6}, {x(1016), 5, 6}, {x(1017), 5, 6}, {x(1018), 5, 6}, {[]any{[]any{x(1020)}, 2}, 3}, {x(1010), when}, {x(900), when},
+	}
+	if len(want) != len(cases) {
+		t.Fatalf("%d texts, want %d", len(want), len(cases))
+	}
+	for i, args := range cases {
+		if got := task.ReprArgs(args); got != want[i] {
+			t.Errorf("case %d:\ngot  %s\nwant %s", i, got, want[i])
+		}
+	}
+}
+
 func TestReprIsBounded(t *testing.T) {
 	t.Parallel()
-	long := task.ReprArgs([]any{strings.Repeat("é", 100_000)})
-	if len(long) > 1100 || !strings.HasSuffix(long, "...)") {
-		t.Errorf("%d bytes, ending in %q", len(long), long[len(long)-8:])
-	}
 	ring := map[string]any{}
 	ring["self"] = ring
 	if got := task.Repr(ring); len(got) > 4000 {
 		t.Errorf("a ring prints %d bytes", len(got))
+	}
+	type loop *loop
+	var round loop
+	round = &round
+	for name, v := range map[string]any{"ring": ring, "pointer to itself": round} {
+		if got := task.ReprArgs([]any{v}); len(got) > 1100 {
+			t.Errorf("%s prints %d bytes", name, len(got))
+		}
 	}
 }
