@@ -116,7 +116,9 @@ func (a *App) publish(ctx context.Context, b broker.Broker, out wire.Outgoing, m
 }
 
 func address(out wire.Outgoing) broker.Address {
-	return broker.Address{RoutingKey: out.Queue, FailFast: out.FailFast}
+	to := out.Address()
+	to.FailFast = out.FailFast
+	return to
 }
 
 func deliver(ctx context.Context, b broker.Broker, to broker.Address, msg broker.Message, delay time.Duration) error {

@@ -86,13 +86,32 @@ func TestArgumentsAreCutAsCeleryCuts(t *testing.T) {
 	}
 	when := time.Date(2021, 7, 3, 12, 34, 0, 0, time.UTC)
 	cases := [][]any{
-		{numbers}, {x(5000)}, {strings.Repeat("word ", 500)}, {"it's"}, {"a\nb\\c"},
+		{numbers},
+		{x(5000)},
+		{strings.Repeat("word ", 500)},
+		{"it's"},
+		{"a\nb\\c"},
 		{map[string]any{"a": map[string]any{"b": map[string]any{"c": map[string]any{"d": 1}}}}},
-		{[]any{[]any{[]any{[]any{1}}}, []any{}, map[string]any{}}}, {ones, []int{2}},
-		{strings.Repeat("é", 600), strings.Repeat("é", 600)}, {[]byte("hello"), []byte("\xff\x00"), bytes.Repeat([]byte("\xff"), 2000)}, {keys},
+		{[]any{[]any{[]any{[]any{1}}}, []any{}, map[string]any{}}},
+		{ones, []int{2}},
+		{strings.Repeat("é", 600), strings.Repeat("é", 600)},
+		{[]byte("hello"), []byte("\xff\x00"), bytes.Repeat([]byte("\xff"), 2000)},
+		{keys},
 		{1.5, nil, true, new(big.Int).Exp(big.NewInt(10), big.NewInt(30), nil)},
-		{x(1019)}, {x(1020)}, {x(1021)}, {x(1022)}, {x(1023)}, {x(1024)}, {x(1025)},
-		{x(1015), 5, 6}, {x(1016), 5, 6}, {x(1017), 5, 6}, {x(1018), 5, 6}, {[]any{[]any{x(1020)}, 2}, 3}, {x(1010), when}, {x(900), when},
+		{x(1019)},
+		{x(1020)},
+		{x(1021)},
+		{x(1022)},
+		{x(1023)},
+		{x(1024)},
+		{x(1025)},
+		{x(1015), 5, 6},
+		{x(1016), 5, 6},
+		{x(1017), 5, 6},
+		{x(1018), 5, 6},
+		{[]any{[]any{x(1020)}, 2}, 3},
+		{x(1010), when},
+		{x(900), when},
 	}
 	if len(want) != len(cases) {
 		t.Fatalf("%d texts, want %d", len(want), len(cases))

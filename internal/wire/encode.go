@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -22,6 +23,15 @@ type Outgoing struct {
 	// Embed passes on what is encoded already, by Codec; a part of it wins over Link, LinkError, Chain or Chord.
 	Embed task.Embed
 	Codec codec.Codec // nil means JSON
+}
+
+// Address is where the call goes: to its exchange with its routing key, else through the default exchange to the queue that the
+// routing key names, else to its queue.
+func (o *Outgoing) Address() broker.Address {
+	if o.Exchange != "" || o.RoutingKey != "" {
+		return broker.Address{Exchange: o.Exchange, RoutingKey: o.RoutingKey}
+	}
+	return broker.Address{RoutingKey: o.Queue}
 }
 
 // Encode writes the call as a message of protocol 2, as Celery 5.6 does. The error names what cannot be sent.
@@ -163,13 +173,16 @@ func part(raw codec.Raw) any {
 }
 
 // expiration is how long the message may wait. Celery sends "0" for one that is late already; the next best thing is the shortest
-// time that a message can carry.
+// time that a message can carry. A time that RabbitMQ refuses to measure is left to the expires header.
 func expiration(expires, now time.Time) time.Duration {
-	if expires.IsZero() {
+	left := max(expires.Sub(now), time.Millisecond)
+	if expires.IsZero() || left > longestExpiration {
 		return 0
 	}
-	return max(expires.Sub(now), time.Millisecond)
+	return left
 }
+
+const longestExpiration = math.MaxUint32 * time.Millisecond
 
 // reprs prints the arguments for people. Encoded ones are decoded for that.
 func reprs(c codec.Codec, args []any, kwargs map[string]any) (string, string, error) {

@@ -1,7 +1,6 @@
 package wire_test
 
 import (
-	"path"
 	"strings"
 	"testing"
 	"time"
@@ -13,102 +12,6 @@ import (
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/task"
 )
-
-// at is a time of the recordings.
-func at(t *testing.T, s string) time.Time {
-	t.Helper()
-	v, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// TestEncodesWhatCeleryPublishes compares whole messages: each property, each header with its type, and the body.
-func TestEncodesWhatCeleryPublishes(t *testing.T) {
-	t.Parallel()
-	add := func(options task.CallOptions) func(*fixture) task.Signature {
-		return func(*fixture) task.Signature {
-			return task.Signature{Task: "h2.add", Args: []any{2, 3}, CallOptions: options}
-		}
-	}
-	for name, call := range map[string]func(*fixture) task.Signature{
-		"plain": add(task.CallOptions{}),
-		"args_kwargs": func(*fixture) task.Signature {
-			return task.Signature{
-				Task: "h2.echo", Args: []any{1, "two", 3.5, nil, true, []any{1, 2}, map[string]any{"k": "v"}},
-				Kwargs: map[string]any{"kw": "x", "n": 7},
-			}
-		},
-		"kwargs_only": func(*fixture) task.Signature {
-			return task.Signature{Task: "h2.add", Kwargs: map[string]any{"x": 1, "y": 2}}
-		},
-		"noargs": func(*fixture) task.Signature { return task.Signature{Task: "h2.none"} },
-		"unicode": func(*fixture) task.Signature {
-			return task.Signature{Task: "h2.echo", Args: []any{"日本語 – ünïcode 😀"}, Kwargs: map[string]any{"key": "中国"}}
-		},
-		"priority":         add(task.CallOptions{Priority: 7}),
-		"ignore_result":    add(task.CallOptions{IgnoreResult: true}),
-		"time_limits":      add(task.CallOptions{TimeLimit: 30 * time.Second, SoftTimeLimit: 20 * time.Second}),
-		"shadow":           add(task.CallOptions{Shadow: "h2.shadowed"}),
-		"task_id_custom":   add(task.CallOptions{}),
-		"transient":        add(task.CallOptions{Transient: true}),
-		"queue_other":      add(task.CallOptions{}),
-		"eta":              add(task.CallOptions{ETA: time.Date(2035, 5, 6, 7, 8, 9, 123456789, time.UTC)}),
-		"countdown":        add(task.CallOptions{Countdown: time.Hour}),
-		"expires_seconds":  add(task.CallOptions{ExpiresIn: 3600500 * time.Millisecond}),
-		"expires_datetime": add(task.CallOptions{Expires: time.Date(2035, 5, 6, 7, 8, 9, 123456000, time.UTC)}),
-		"custom_headers": func(f *fixture) task.Signature {
-			return task.Signature{Task: "h2.add", Args: []any{2, 3}, CallOptions: task.CallOptions{Headers: map[string]any{
-				"x-tenant": "acme", "n": 5, "big": 1 << 40, "f": 1.5, "neg": -5, "dt": time.Unix(1704164645, 0).UTC(),
-				"nested": map[string]any{"a": []any{1, nil, true}},
-			}}}
-		},
-	} {
-		for _, version := range []string{"5.6.2", "main"} {
-			t.Run(version+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				f := load(t, path.Join("tasks", version, name+".json"))
-				want := f.message(t)
-				sig := call(f)
-				sig.ID, sig.ReplyTo = want.CorrelationID, want.ReplyTo
-				got, err := wire.Encode(wire.Outgoing{
-					Signature: sig, Now: sentAt(t, f), Origin: want.Headers["origin"].(string),
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				want.Headers["lang"] = "go"
-				compareMessages(t, want, got)
-			})
-		}
-	}
-}
-
-// sentAt is when the fixture was sent, as far as its times tell.
-func sentAt(t *testing.T, f *fixture) time.Time {
-	t.Helper()
-	h := table(t, f.Typed)
-	switch {
-	case h["expires"] != nil:
-		return at(t, h["expires"].(string)).Add(-f.message(t).Expiration)
-	case h["eta"] != nil:
-		return at(t, h["eta"].(string)).Add(-time.Hour)
-	}
-	return time.Time{}
-}
-
-func compareMessages(t *testing.T, want, got broker.Message) {
-	t.Helper()
-	wantBody, gotBody := plainJSON[any](t, string(want.Body)), plainJSON[any](t, string(got.Body))
-	if diff := cmp.Diff(wantBody, gotBody); diff != "" {
-		t.Errorf("body (-want +got):\n%s", diff)
-	}
-	want.Body, got.Body = nil, nil
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("message (-want +got):\n%s", diff)
-	}
-}
 
 func outgoing(sig task.Signature) wire.Outgoing {
 	if sig.Task == "" {

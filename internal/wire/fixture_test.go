@@ -20,6 +20,7 @@ type fixture struct {
 	Exchange     string           `json:"exchange"`
 	RoutingKey   string           `json:"routing_key"`
 	Properties   properties       `json:"properties"`
+	Headers      map[string]any   `json:"headers"`
 	Typed        map[string]typed `json:"headers_typed"`
 	Body         []byte           `json:"body_base64"`
 	Text         string           `json:"body_text"`
@@ -35,6 +36,9 @@ type properties struct {
 	ReplyTo         string `json:"reply_to"`
 	Expiration      string `json:"expiration"`
 	MessageID       string `json:"message_id"`
+	Timestamp       int64  `json:"timestamp"`
+	Type            string `json:"type"`
+	AppID           string `json:"app_id"`
 }
 
 // typed is a header field with its AMQP type tag.
@@ -98,7 +102,11 @@ func (f *fixture) message(tb testing.TB) broker.Message {
 		ContentType: f.Properties.ContentType, ContentEncoding: f.Properties.ContentEncoding,
 		Transient: f.Properties.DeliveryMode == 1, Priority: f.Properties.Priority,
 		CorrelationID: f.Properties.CorrelationID, ReplyTo: f.Properties.ReplyTo, MessageID: f.Properties.MessageID,
+		Type: f.Properties.Type, AppID: f.Properties.AppID,
 		Headers: table(tb, f.Typed), Body: f.Body,
+	}
+	if n := f.Properties.Timestamp; n != 0 {
+		msg.Timestamp = time.Unix(n, 0).UTC()
 	}
 	if s := f.Properties.Expiration; s != "" {
 		ms, err := strconv.Atoi(s)
