@@ -114,12 +114,17 @@ func (q Queue) WireArguments() Table {
 }
 
 // TaskQueue returns what Celery declares for a task queue: a durable direct exchange of the queue's name, and the queue bound to
-// it by its own name (celery/app/amqp.py, task_create_missing_queues).
+// it by its own name (celery/app/amqp.py, task_create_missing_queues). The queue of one worker, "<node>.dq2", is bound to the exchange
+// of all of these by the node's name (celery/utils/nodenames.py, worker_direct).
 func TaskQueue(q Queue) Topology {
+	exchange, key := q.Name, q.Name
+	if node, direct := strings.CutSuffix(q.Name, ".dq2"); direct {
+		exchange, key = "C.dq2", node
+	}
 	return Topology{
-		Exchanges: []Exchange{{Name: q.Name, Kind: Direct}},
+		Exchanges: []Exchange{{Name: exchange, Kind: Direct}},
 		Queues:    []Queue{q},
-		Bindings:  []Binding{{Exchange: q.Name, Queue: q.Name, Key: q.Name}},
+		Bindings:  []Binding{{Exchange: exchange, Queue: q.Name, Key: key}},
 	}
 }
 
