@@ -15,7 +15,8 @@ type Meta struct {
 	// Codec is what Result is encoded with; nil means JSON.
 	Codec     codec.Codec
 	Traceback string
-	// Children are the tasks and groups that this one sent.
+	// Children are the tasks and groups that this one sent; nil when nobody kept count, as for a task that was revoked before a worker
+	// had it (Celery's null).
 	Children []Ref
 	DoneAt   time.Time // zero until State.Ready
 	GroupID  string
@@ -54,11 +55,7 @@ func (m Meta) Err() error {
 	if !m.State.Exceptional() {
 		return nil
 	}
-	var exc Exception
-	if err := m.codec().Unmarshal(m.Result, &exc); err != nil || exc.Type == "" {
-		exc = Exception{Type: "Exception", Module: "builtins", Message: []any{string(m.Result)}}
-	}
-	return exc.remote(m.Traceback)
+	return m.exception().remote(m.Traceback)
 }
 
 func (m Meta) codec() codec.Codec {

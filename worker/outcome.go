@@ -17,7 +17,7 @@ import (
 func (e *execution) meta(v verdict, result any) (task.Meta, verdict) {
 	m := task.Meta{
 		ID: e.req.ID, State: v.state, GroupID: e.req.Group, ParentID: e.req.ParentID,
-		ReplyTo: e.req.ReplyTo, CorrelationID: e.req.CorrelationID,
+		ReplyTo: e.req.ReplyTo, CorrelationID: e.req.CorrelationID, Children: []task.Ref{},
 	}
 	if m.CorrelationID == "" {
 		m.CorrelationID = m.ID

@@ -62,3 +62,26 @@ func BenchmarkEncode(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkEncodeResult(b *testing.B) {
+	meta, err := wire.DecodeResult(load(b, "results-rpc/main/access_record-1-SUCCESS.json").Body, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := wire.EncodeResult(meta, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecodeResult(b *testing.B) {
+	body := load(b, "results-rpc/main/access_record-1-SUCCESS.json").Body
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := wire.DecodeResult(body, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

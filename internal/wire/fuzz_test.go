@@ -61,16 +61,16 @@ func FuzzDecodeResult(f *testing.F) {
 		f.Add(load(f, file).Body)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		meta, err := wire.DecodeResult(body)
+		meta, err := wire.DecodeResult(body, nil)
 		if err != nil {
 			return
 		}
 		_ = meta.Err()
-		doc, err := wire.EncodeResult(meta)
+		doc, err := wire.EncodeResult(meta, nil)
 		if err != nil {
 			return // a time that Python cannot hold
 		}
-		again, err := wire.DecodeResult(doc)
+		again, err := wire.DecodeResult(doc, nil)
 		if err != nil || again.ID != meta.ID || again.State != meta.State || again.Traceback != meta.Traceback {
 			t.Fatalf("%s was %+v and is %+v: %v", body, meta, again, err)
 		}

@@ -8,11 +8,13 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// EncodeRefs writes result tuples as the JSON array that Celery keeps as children (celery/result.py, as_tuple).
-func EncodeRefs(refs []task.Ref) (codec.Raw, error) { return codec.JSON{}.Marshal(tuples(refs)) }
+// EncodeRefs writes result tuples as the JSON array that Celery keeps as children (celery/result.py, as_tuple); nil is null.
+func EncodeRefs(refs []task.Ref) (codec.Raw, error) {
+	return deep(codec.JSON{}).Marshal(childrenValue(refs))
+}
 
 // EncodeRef writes one result tuple: [[id, parent], null], or for a group [[id, parent], [member, …]].
-func EncodeRef(ref task.Ref) (codec.Raw, error) { return codec.JSON{}.Marshal(tuple(ref)) }
+func EncodeRef(ref task.Ref) (codec.Raw, error) { return deep(codec.JSON{}).Marshal(tuple(ref)) }
 
 func tuples(refs []task.Ref) []any {
 	list := make([]any, len(refs))
@@ -36,14 +38,27 @@ func tuple(ref task.Ref) []any {
 // maxRefDepth bounds how deep result tuples nest: parents of parents, groups in groups.
 const maxRefDepth = 1000
 
-// DecodeRefs reads what EncodeRefs writes; null is none, and so is nothing.
-func DecodeRefs(raw codec.Raw) ([]task.Ref, error) {
+// deep is the codec for what holds result tuples: each level of theirs is two of JSON's, and a long chain is a long line of parents.
+func deep(c codec.Codec) codec.Codec {
+	if _, ok := c.(codec.JSON); ok {
+		return codec.JSON{MaxDepth: 2*maxRefDepth + codec.MaxDepth}
+	}
+	return c
+}
+
+// DecodeRefs reads what EncodeRefs writes; null is nil, and so is nothing.
+func DecodeRefs(raw codec.Raw) ([]task.Ref, error) { return decodeRefs(raw, codec.JSON{}) }
+
+func decodeRefs(raw codec.Raw, c codec.Codec) ([]task.Ref, error) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
 	var list []any
-	if err := (codec.JSON{}).Unmarshal(raw, &list); err != nil {
+	if err := deep(c).Unmarshal(raw, &list); err != nil {
 		return nil, fmt.Errorf("wire: result tuples: %w", err)
+	}
+	if list == nil {
+		return nil, nil
 	}
 	return refs(list, 0)
 }
@@ -51,16 +66,42 @@ func DecodeRefs(raw codec.Raw) ([]task.Ref, error) {
 // DecodeRef reads what EncodeRef writes.
 func DecodeRef(raw codec.Raw) (task.Ref, error) {
 	var v any
-	if err := (codec.JSON{}).Unmarshal(raw, &v); err != nil {
+	if err := deep(codec.JSON{}).Unmarshal(raw, &v); err != nil {
 		return task.Ref{}, fmt.Errorf("wire: result tuple: %w", err)
 	}
 	return ref(v, 0)
 }
 
-func refs(list []any, depth int) ([]task.Ref, error) {
-	if len(list) == 0 {
-		return nil, nil
+// EncodeGroup writes a group as Celery's key-value stores keep it under its id: {"result": [[id, parent], [member, …]]}
+// (celery/backends/base.py, _save_group). A nil codec is JSON.
+func EncodeGroup(group task.Ref, c codec.Codec) ([]byte, error) {
+	if !group.Group {
+		return nil, fmt.Errorf("wire: encode group: %s is a task", group.ID)
 	}
+	body, err := document{{"result", tuple(group)}}.encode(orJSON(c))
+	if err != nil {
+		return nil, fmt.Errorf("wire: encode group %s: %w", group.ID, err)
+	}
+	return body, nil
+}
+
+// DecodeGroup reads what EncodeGroup writes.
+func DecodeGroup(body []byte, c codec.Codec) (task.Ref, error) {
+	var doc map[string]any
+	if err := deep(orJSON(c)).Unmarshal(body, &doc); err != nil {
+		return task.Ref{}, fmt.Errorf("wire: decode group: %w", err)
+	}
+	group, err := ref(doc["result"], 0)
+	if err != nil {
+		return task.Ref{}, fmt.Errorf("wire: decode group: %w", err)
+	}
+	if !group.Group {
+		return task.Ref{}, fmt.Errorf("wire: decode group: %s is a task", group.ID)
+	}
+	return group, nil
+}
+
+func refs(list []any, depth int) ([]task.Ref, error) {
 	out := make([]task.Ref, len(list))
 	for i, v := range list {
 		var err error
@@ -103,7 +144,9 @@ func ref(v any, depth int) (task.Ref, error) {
 	var err error
 	if members, group := pair[1].([]any); group {
 		out.Group = true
-		out.Members, err = refs(members, depth+1)
+		if len(members) > 0 {
+			out.Members, err = refs(members, depth+1)
+		}
 	}
 	return out, err
 }

@@ -1,87 +1,98 @@
 package wire
 
 import (
-	"errors"
 	"fmt"
-	"time"
+	"maps"
+	"slices"
 
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// document is a task's outcome as Celery's rpc and key-value stores keep it (celery/backends/base.py, _get_result_meta).
-type document struct {
-	Status    string    `json:"status"`
-	Result    codec.Raw `json:"result"`
-	Traceback *string   `json:"traceback"`
-	Children  codec.Raw `json:"children"`
-	DateDone  *string   `json:"date_done"`
-	TaskID    string    `json:"task_id"`
-	GroupID   string    `json:"group_id,omitempty"`
-	ParentID  string    `json:"parent_id,omitempty"`
-}
-
-// EncodeResult writes a task's outcome as the JSON document that Celery's rpc and key-value stores keep. The result must be encoded
-// in JSON.
-func EncodeResult(m task.Meta) ([]byte, error) {
-	if m.Codec != nil && m.Codec.ContentType() != (codec.JSON{}).ContentType() {
-		return nil, fmt.Errorf("wire: encode result of %s: it is encoded as %s, not as JSON", m.ID, m.Codec.ContentType())
+// EncodeResult writes a task's outcome as the document that Celery's rpc and key-value stores keep, its members in Celery's order
+// (celery/backends/base.py, _get_result_meta). The document is written in c, which the result must be encoded with, too; nil means
+// JSON.
+func EncodeResult(m task.Meta, c codec.Codec) ([]byte, error) {
+	c = orJSON(c)
+	if have := orJSON(m.Codec).ContentType(); have != c.ContentType() {
+		return nil, fmt.Errorf("wire: encode result of %s: it is encoded as %s and the store keeps %s: give both one result serializer",
+			m.ID, have, c.ContentType())
 	}
-	children, err := EncodeRefs(m.Children)
-	if err != nil {
-		return nil, fmt.Errorf("wire: encode result of %s: %w", m.ID, err)
-	}
-	doc := document{
-		Status: string(m.State), Result: m.Result, Children: children,
-		TaskID: m.ID, GroupID: m.GroupID, ParentID: m.ParentID,
-	}
-	if m.Traceback != "" {
-		doc.Traceback = &m.Traceback
-	}
-	if m.State.Ready() && !m.DoneAt.IsZero() {
-		done := codec.FormatTime(m.DoneAt.UTC())
-		doc.DateDone = &done
-	}
-	body, err := codec.JSON{}.Marshal(doc)
+	body, err := resultDocument(m).encode(c)
 	if err != nil {
 		return nil, fmt.Errorf("wire: encode result of %s: %w", m.ID, err)
 	}
 	return body, nil
 }
 
-// DecodeResult reads the document of EncodeResult, also in the shorter form of Celery ≤ 5.6. The result aliases body.
-func DecodeResult(body []byte) (task.Meta, error) {
-	var doc document
-	if err := (codec.JSON{}).Unmarshal(body, &doc); err != nil {
-		return task.Meta{}, fmt.Errorf("wire: decode result: %w", err)
+func orJSON(c codec.Codec) codec.Codec {
+	if c == nil {
+		return codec.JSON{}
 	}
-	switch {
-	case doc.TaskID == "":
-		return task.Meta{}, errors.New("wire: decode result: it has no task_id")
-	case doc.Status == "":
-		return task.Meta{}, fmt.Errorf("wire: decode result of %s: it has no status", doc.TaskID)
+	return c
+}
+
+func resultDocument(m task.Meta) document {
+	var done any
+	if m.State.Ready() && !m.DoneAt.IsZero() {
+		done = codec.FormatTime(m.DoneAt.UTC())
 	}
-	m := task.Meta{
-		ID: doc.TaskID, State: task.State(doc.Status), Result: doc.Result,
-		GroupID: doc.GroupID, ParentID: doc.ParentID, Codec: codec.JSON{},
+	doc := append(make(document, 0, 16),
+		member{"status", string(m.State)}, member{"result", m.Result}, member{"traceback", note(m.Traceback)},
+		member{"children", childrenValue(m.Children)}, member{"date_done", done})
+	if m.GroupID != "" {
+		doc = append(doc, member{"group_id", m.GroupID})
 	}
-	if doc.Children != nil {
-		var err error
-		if m.Children, err = DecodeRefs(doc.Children); err != nil {
-			return task.Meta{}, fmt.Errorf("wire: decode result of %s: children: %w", doc.TaskID, err)
+	if m.ParentID != "" {
+		doc = append(doc, member{"parent_id", m.ParentID})
+	}
+	if m.Extended != nil {
+		doc = doc.extend(m.Extended)
+	}
+	return append(doc, member{"task_id", m.ID})
+}
+
+// extend adds what Celery stores with result_extended. A stamp that is called like another member is left out: it would hide that.
+func (d document) extend(x *task.Extended) document {
+	d = append(d,
+		member{"name", note(x.Name)}, member{"args", x.Args}, member{"kwargs", x.Kwargs}, member{"worker", note(x.Worker)},
+		member{"retries", x.Retries}, member{"queue", note(x.Queue)})
+	if len(x.Stamps) == 0 {
+		return d
+	}
+	d = append(d, member{"stamped_headers", x.StampedHeaders})
+	for _, name := range slices.Sorted(maps.Keys(x.Stamps)) {
+		if !reserved(name) {
+			d = append(d, member{name, x.Stamps[name]})
 		}
 	}
-	if doc.Traceback != nil {
-		m.Traceback = *doc.Traceback
+	return d
+}
+
+// reserved reports whether a member of this name is none of a task's stamps.
+func reserved(name string) bool {
+	switch name {
+	case "status", "result", "traceback", "children", "date_done", "group_id", "parent_id", "task_id",
+		"name", "args", "kwargs", "worker", "retries", "queue", "stamped_headers":
+		return true
 	}
-	if doc.DateDone != nil {
-		done, err := codec.ParseTime(*doc.DateDone)
-		if err != nil {
-			return task.Meta{}, fmt.Errorf("wire: decode result of %s: date_done: %w", doc.TaskID, err)
-		}
-		m.DoneAt = done.In(time.UTC)
+	return false
+}
+
+// note is a text that may be missing.
+func note(s string) any {
+	if s == "" {
+		return nil
 	}
-	return m, nil
+	return s
+}
+
+// childrenValue is null for a task that never ran, and a list, mostly an empty one, for all others.
+func childrenValue(refs []task.Ref) any {
+	if refs == nil {
+		return nil
+	}
+	return tuples(refs)
 }
 
 // EncodeException encodes the exception that stands for err; arguments that cannot be encoded become their repr. No error is null, as

@@ -131,7 +131,7 @@ func (b *Backend) receive(ctx context.Context, consumer broker.Consumer, done ch
 }
 
 func (b *Backend) file(ctx context.Context, d *broker.Delivery) {
-	meta, err := wire.DecodeResult(d.Body)
+	meta, err := wire.DecodeResult(d.Body, nil)
 	switch {
 	case err != nil:
 		b.cfg.Logger.WarnContext(ctx, "reply was not understood", "id", d.CorrelationID, "error", err)
@@ -152,7 +152,7 @@ func (b *Backend) Store(ctx context.Context, meta task.Meta) error {
 	if meta.ReplyTo == "" {
 		return nil
 	}
-	body, err := wire.EncodeResult(meta)
+	body, err := wire.EncodeResult(meta, nil)
 	if err != nil {
 		return fmt.Errorf("rpc: %w", err)
 	}
