@@ -2,5 +2,10 @@ package result
 
 import "errors"
 
-// ErrClosed is returned by a Backend after Close.
-var ErrClosed = errors.New("result store is closed")
+// Errors of a Backend. Test with errors.Is.
+var (
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("result store is closed")
+	// ErrInvalid is wrapped by errors about an outcome that the store cannot keep, now or later: it is too large, or encoded otherwise.
+	ErrInvalid = errors.New("outcome cannot be kept")
+)

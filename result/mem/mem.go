@@ -4,6 +4,7 @@ package mem
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -23,24 +24,29 @@ type Backend struct {
 	expires time.Duration
 	waiters waiters.Set
 
-	mu    sync.Mutex // guards the fields below
-	metas map[string]entry
-	swept time.Time
+	mu     sync.Mutex // guards the fields below
+	metas  map[string]kept[task.Meta]
+	groups map[string]kept[task.Ref]
+	swept  time.Time
 }
 
-type entry struct {
-	meta task.Meta
-	at   time.Time
+// kept is something that was stored at a time.
+type kept[T any] struct {
+	value T
+	at    time.Time
 }
 
-var _ result.Backend = (*Backend)(nil)
+var (
+	_ result.Backend    = (*Backend)(nil)
+	_ result.GroupStore = (*Backend)(nil)
+)
 
 // New returns an empty store.
 func New(cfg Config) *Backend {
 	if cfg.Expires == 0 {
 		cfg.Expires = 24 * time.Hour
 	}
-	return &Backend{expires: cfg.Expires, metas: map[string]entry{}, swept: time.Now()}
+	return &Backend{expires: cfg.Expires, metas: map[string]kept[task.Meta]{}, groups: map[string]kept[task.Ref]{}, swept: time.Now()}
 }
 
 // Store implements result.Backend.
@@ -49,22 +55,16 @@ func (b *Backend) Store(_ context.Context, meta task.Meta) error {
 		return err
 	}
 	meta.ReplyTo, meta.CorrelationID = "", ""
-	if b.put(meta, time.Now()) {
-		b.waiters.Deliver(meta)
-	}
-	return nil
-}
-
-// put keeps the outcome; it reports false when a SUCCESS is there already.
-func (b *Backend) put(meta task.Meta, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	now := time.Now()
 	b.sweep(now)
-	if old, ok := b.metas[meta.ID]; ok && old.meta.State == task.Success && b.fresh(old, now) {
-		return false
+	if old, ok := b.metas[meta.ID]; ok && old.value.State == task.Success && b.fresh(old.at, now) {
+		return nil
 	}
-	b.metas[meta.ID] = entry{meta, now}
-	return true
+	b.metas[meta.ID] = kept[task.Meta]{meta, now}
+	b.waiters.Deliver(meta) // within the lock, so that states are seen in the order in which they are kept
+	return nil
 }
 
 // Get implements task.Results.
@@ -102,14 +102,42 @@ func (b *Backend) Close(context.Context) error {
 func (b *Backend) get(id string) task.Meta {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if e, ok := b.metas[id]; ok && b.fresh(e, time.Now()) {
-		return e.meta
+	if k, ok := b.metas[id]; ok && b.fresh(k.at, time.Now()) {
+		return k.value
 	}
 	return task.Meta{ID: id, State: task.Pending}
 }
 
-func (b *Backend) fresh(e entry, now time.Time) bool {
-	return b.expires < 0 || now.Sub(e.at) < b.expires
+// SaveGroup implements result.GroupStore.
+func (b *Backend) SaveGroup(_ context.Context, group task.Ref) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.sweep(now)
+	b.groups[group.ID] = kept[task.Ref]{group, now}
+	return b.waiters.Err()
+}
+
+// Group implements result.GroupStore.
+func (b *Backend) Group(_ context.Context, id string) (task.Ref, bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if k, ok := b.groups[id]; ok && b.fresh(k.at, time.Now()) {
+		return k.value, true, b.waiters.Err()
+	}
+	return task.Ref{}, false, b.waiters.Err()
+}
+
+// ForgetGroup implements result.GroupStore.
+func (b *Backend) ForgetGroup(_ context.Context, id string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.groups, id)
+	return b.waiters.Err()
+}
+
+func (b *Backend) fresh(at, now time.Time) bool {
+	return b.expires < 0 || now.Sub(at) < b.expires
 }
 
 // sweep drops what has expired, now and then; the caller holds mu.
@@ -118,9 +146,6 @@ func (b *Backend) sweep(now time.Time) {
 		return
 	}
 	b.swept = now
-	for id, e := range b.metas {
-		if !b.fresh(e, now) {
-			delete(b.metas, id)
-		}
-	}
+	maps.DeleteFunc(b.metas, func(_ string, k kept[task.Meta]) bool { return !b.fresh(k.at, now) })
+	maps.DeleteFunc(b.groups, func(_ string, k kept[task.Ref]) bool { return !b.fresh(k.at, now) })
 }

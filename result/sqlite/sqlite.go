@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
-	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/result/internal/waiters"
 	"github.com/seed-399731e2/taskq/task"
@@ -24,21 +24,28 @@ type Config struct {
 	DB *sqlitedb.DB
 	// Expires is how long an outcome is kept; 0 means a day, Celery's result_expires; negative means for ever.
 	Expires time.Duration
-	Logger  *slog.Logger // nil: slog.Default
+	// Accept are the codecs of results that may be kept beside JSON.
+	Accept codec.Set
+	Logger *slog.Logger // nil: slog.Default
 }
 
 const (
-	room      = "result" // of the schema
-	topic     = "result" // of the watch
-	sweepRows = 500      // expired rows that one Store deletes at the most
+	room  = "result" // of the schema
+	topic = "result" // of the watch
+	// sweepRows expired rows at the most are deleted by one Store, and by the next one again until none are left.
+	sweepRows  = 500
+	sweepPause = time.Second // at the least, once none are left; else a tenth of the time that outcomes are kept
 )
 
 // Backend is the result store in an SQLite file. Make it with Open.
 type Backend struct {
 	db      *sqlitedb.DB
 	expires time.Duration
+	accept  codec.Set
 	log     *slog.Logger
 	waiters waiters.Set
+	lookup  *sql.Stmt
+	sweepAt atomic.Int64 // µs since 1970
 
 	mu       sync.Mutex         // guards watching
 	watching int                // calls of Wait under way
@@ -46,26 +53,10 @@ type Backend struct {
 	wg       sync.WaitGroup
 }
 
-var _ result.Backend = (*Backend)(nil)
-
-func schema() []string {
-	return []string{`
-CREATE TABLE results (
-	id         TEXT PRIMARY KEY,
-	state      TEXT NOT NULL,
-	ready      INTEGER NOT NULL,
-	result     BLOB,
-	traceback  TEXT NOT NULL,
-	children   BLOB,
-	done_at    INTEGER NOT NULL, -- µs since 1970, 0: not yet
-	group_id   TEXT NOT NULL,
-	parent_id  TEXT NOT NULL,
-	expires_at INTEGER NOT NULL  -- µs since 1970, 0: never
-) WITHOUT ROWID;
-CREATE INDEX results_expiry ON results (expires_at) WHERE expires_at > 0`}
-}
-
-const columns = "id, state, result, traceback, children, done_at, group_id, parent_id"
+var (
+	_ result.Backend    = (*Backend)(nil)
+	_ result.GroupStore = (*Backend)(nil)
+)
 
 // Open prepares the tables and returns the store.
 func Open(ctx context.Context, cfg Config) (*Backend, error) {
@@ -78,61 +69,55 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if err := cfg.DB.Migrate(ctx, room, schema()); err != nil {
 		return nil, fmt.Errorf("sqlite: results: %w", err)
 	}
-	return &Backend{db: cfg.DB, expires: cfg.Expires, log: cfg.Logger}, nil
+	lookup, err := cfg.DB.SQL().PrepareContext(ctx, "SELECT "+columns+" FROM results WHERE id = ? AND (expires_at = 0 OR expires_at > ?)")
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: results: %w", err)
+	}
+	return &Backend{db: cfg.DB, expires: cfg.Expires, accept: cfg.Accept, log: cfg.Logger, lookup: lookup}, nil
 }
 
-// Store implements result.Backend.
+// Store implements result.Backend. Those who wait hear of it as those in other processes do: from the file.
 func (b *Backend) Store(ctx context.Context, meta task.Meta) error {
 	if err := b.waiters.Err(); err != nil {
 		return err
 	}
-	if meta.Codec != nil && meta.Codec.ContentType() != (codec.JSON{}).ContentType() {
-		return fmt.Errorf("sqlite: store the outcome of %s: %w: results are kept as JSON, not as %s", meta.ID, errors.ErrUnsupported, meta.Codec.ContentType())
+	row, err := b.encode(meta)
+	if err != nil {
+		return fmt.Errorf("sqlite: store the outcome of %s: %w: %w", meta.ID, result.ErrInvalid, err)
 	}
 	now := time.Now()
-	stored := int64(0)
-	err := b.db.Write(ctx, func(tx *sqlitedb.Tx) (err error) {
-		if stored, err = b.upsert(tx, meta, now); err == nil && stored > 0 {
-			tx.Announce(topic)
-			_, err = tx.Exec("DELETE FROM results WHERE id IN (SELECT id FROM results WHERE expires_at > 0 AND expires_at <= ? LIMIT ?)", now.UnixMicro(), sweepRows)
+	err = b.db.Write(ctx, func(tx *sqlitedb.Tx) error {
+		stored, err := row.write(tx, now, b.expiry(now))
+		if err != nil || stored == 0 {
+			return err
 		}
-		return err
+		tx.Announce(topic)
+		return b.sweep(tx, now)
 	})
 	if err != nil {
 		return fmt.Errorf("sqlite: store the outcome of %s: %w", meta.ID, err)
 	}
-	if stored > 0 {
-		meta.ReplyTo, meta.CorrelationID = "", ""
-		b.waiters.Deliver(meta)
-	}
 	return nil
 }
 
-// upsert writes the outcome unless a SUCCESS is there that has not expired.
-func (b *Backend) upsert(tx *sqlitedb.Tx, m task.Meta, now time.Time) (int64, error) {
-	var done, expires int64
-	if !m.DoneAt.IsZero() {
-		done = m.DoneAt.UnixMicro()
+// sweep deletes some of what has expired, when it is time to.
+func (b *Backend) sweep(tx *sqlitedb.Tx, now time.Time) error {
+	if b.expires < 0 || now.UnixMicro() < b.sweepAt.Load() {
+		return nil
 	}
-	if b.expires > 0 {
-		expires = now.Add(b.expires).UnixMicro()
+	swept, err := tx.Exec("DELETE FROM results WHERE seq IN (SELECT seq FROM results WHERE expires_at > 0 AND expires_at <= ? LIMIT ?)", now.UnixMicro(), sweepRows)
+	if err == nil && swept < sweepRows {
+		b.sweepAt.Store(now.Add(max(b.expires/10, sweepPause)).UnixMicro())
 	}
-	children, err := wire.EncodeRefs(m.Children)
-	if err != nil {
-		return 0, err
+	return err
+}
+
+// expiry is when what is stored now expires, in µs since 1970; 0 is never.
+func (b *Backend) expiry(now time.Time) int64 {
+	if b.expires < 0 {
+		return 0
 	}
-	ready := 0
-	if m.State.Ready() {
-		ready = 1
-	}
-	return tx.Exec(`
-INSERT INTO results (id, state, ready, result, traceback, children, done_at, group_id, parent_id, expires_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (id) DO UPDATE SET state = excluded.state, ready = excluded.ready, result = excluded.result,
-	traceback = excluded.traceback, children = excluded.children, done_at = excluded.done_at, group_id = excluded.group_id,
-	parent_id = excluded.parent_id, expires_at = excluded.expires_at
-WHERE state <> 'SUCCESS' OR expires_at > 0 AND expires_at <= ?`,
-		m.ID, string(m.State), ready, []byte(m.Result), m.Traceback, []byte(children), done, m.GroupID, m.ParentID, expires, now.UnixMicro())
+	return now.Add(b.expires).UnixMicro()
 }
 
 // Get implements task.Results.
@@ -140,42 +125,30 @@ func (b *Backend) Get(ctx context.Context, id string) (task.Meta, error) {
 	if err := b.waiters.Err(); err != nil {
 		return task.Meta{}, err
 	}
-	row := b.db.SQL().QueryRowContext(ctx, "SELECT "+columns+" FROM results WHERE id = ? AND (expires_at = 0 OR expires_at > ?)", id, time.Now().UnixMicro())
-	meta, err := scan(row.Scan)
+	meta, err := b.scan(b.lookup.QueryRowContext(ctx, id, time.Now().UnixMicro()).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return task.Meta{ID: id, State: task.Pending}, nil
 	}
 	if err != nil {
+		if closed := b.waiters.Err(); closed != nil {
+			return task.Meta{}, closed
+		}
 		return task.Meta{}, fmt.Errorf("sqlite: look up %s: %w", id, err)
 	}
 	return meta, nil
 }
 
-func scan(columns func(...any) error) (task.Meta, error) {
-	var m task.Meta
-	var value, children []byte
-	var done int64
-	if err := columns(&m.ID, &m.State, &value, &m.Traceback, &children, &done, &m.GroupID, &m.ParentID); err != nil {
-		return task.Meta{}, err
-	}
-	m.Result = value
-	var err error
-	if m.Children, err = wire.DecodeRefs(children); err != nil {
-		return task.Meta{}, err
-	}
-	if done > 0 {
-		m.DoneAt = time.UnixMicro(done).UTC()
-	}
-	return m, nil
-}
-
 // Forget implements task.Results.
 func (b *Backend) Forget(ctx context.Context, id string) error {
+	return b.delete(ctx, "DELETE FROM results WHERE id = ?", id)
+}
+
+func (b *Backend) delete(ctx context.Context, query, id string) error {
 	if err := b.waiters.Err(); err != nil {
 		return err
 	}
 	err := b.db.Write(ctx, func(tx *sqlitedb.Tx) error {
-		_, err := tx.Exec("DELETE FROM results WHERE id = ?", id)
+		_, err := tx.Exec(query, id)
 		return err
 	})
 	if err != nil {
@@ -188,6 +161,9 @@ func (b *Backend) Forget(ctx context.Context, id string) error {
 func (b *Backend) Close(context.Context) error {
 	b.refuse()
 	b.wg.Wait()
+	if err := b.lookup.Close(); err != nil {
+		return fmt.Errorf("sqlite: close results: %w", err)
+	}
 	return nil
 }
 

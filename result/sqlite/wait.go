@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
 	"github.com/seed-399731e2/taskq/task"
@@ -46,39 +47,78 @@ func (b *Backend) unattend() {
 // follow delivers what is waited for whenever the file has changed.
 func (b *Backend) follow(ctx context.Context, watch *sqlitedb.Watch) {
 	defer watch.Stop()
-	for {
+	for seen := int64(unknown); ; {
+		var again <-chan time.Time
+		newest, err := b.deliver(ctx, seen)
+		switch {
+		case err == nil:
+			seen = newest
+		case ctx.Err() == nil:
+			b.log.WarnContext(ctx, "outcomes could not be read", "error", err)
+			again = time.After(lookAgain)
+		}
 		select {
 		case <-watch.C:
+		case <-again:
 		case <-ctx.Done():
 			return
-		}
-		if err := b.deliver(ctx); err != nil && ctx.Err() == nil {
-			b.log.WarnContext(ctx, "outcomes could not be read", "error", err)
 		}
 	}
 }
 
-// deliver looks for the states that are waited for.
-func (b *Backend) deliver(ctx context.Context) error {
-	waited := b.waiters.IDs()
-	if len(waited) == 0 {
-		return nil
+const (
+	unknown   = -1 // no change has been seen yet
+	lookAgain = time.Second
+)
+
+// deliver reads what is waited for and has changed since a change that was seen, and returns the newest one. At first that is whatever
+// is waited for.
+func (b *Backend) deliver(ctx context.Context, seen int64) (newest int64, err error) {
+	var ids []string
+	if seen == unknown {
+		err = b.db.SQL().QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM results").Scan(&newest)
+		ids = b.waiters.IDs() // who comes later looks after that change
+	} else {
+		newest, ids, err = b.changed(ctx, seen)
 	}
-	ids, err := json.Marshal(waited)
-	if err != nil {
-		return err
+	if err != nil || len(ids) == 0 {
+		return newest, err
 	}
-	rows, err := b.db.SQL().QueryContext(ctx, "SELECT "+columns+" FROM results WHERE id IN (SELECT value FROM json_each(?))", string(ids))
+	list, err := json.Marshal(ids)
 	if err != nil {
-		return err
+		return newest, err
+	}
+	rows, err := b.db.SQL().QueryContext(ctx, "SELECT "+columns+" FROM results WHERE id IN (SELECT value FROM json_each(?)) AND (expires_at = 0 OR expires_at > ?)", string(list), time.Now().UnixMicro())
+	if err != nil {
+		return newest, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		meta, err := scan(rows.Scan)
+		meta, err := b.scan(rows.Scan)
 		if err != nil {
-			return err
+			return newest, err
 		}
 		b.waiters.Deliver(meta)
 	}
-	return rows.Err()
+	return newest, rows.Err()
+}
+
+// changed returns which of the tasks that are waited for have changed.
+func (b *Backend) changed(ctx context.Context, seen int64) (newest int64, ids []string, err error) {
+	rows, err := b.db.SQL().QueryContext(ctx, "SELECT seq, id FROM results WHERE seq > ? ORDER BY seq", seen)
+	if err != nil {
+		return seen, nil, err
+	}
+	defer rows.Close()
+	newest = seen
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&newest, &id); err != nil {
+			return seen, nil, err
+		}
+		if b.waiters.Waited(id) {
+			ids = append(ids, id)
+		}
+	}
+	return newest, ids, rows.Err()
 }

@@ -68,6 +68,13 @@ func (s *Set) IDs() []string {
 	return slices.AppendSeq(slices.Collect(maps.Keys(s.byID)), maps.Keys(s.watchers))
 }
 
+// Waited reports whether a task is waited for or watched.
+func (s *Set) Waited(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byID[id] != nil || s.watchers[id] != nil
+}
+
 // Close ends all waits, now and later, with err.
 func (s *Set) Close(err error) {
 	s.mu.Lock()
