@@ -52,6 +52,9 @@ func New(cfg Config) (*App, error) {
 	default:
 		return nil, fmt.Errorf("taskq: declare mode %q: %w: use auto, passive or never", cfg.Declare, broker.ErrInvalid)
 	}
+	if err := cfg.Call.Validate(); err != nil {
+		return nil, fmt.Errorf("taskq: defaults of calls: %w", err)
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"

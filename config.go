@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
 )
 
@@ -18,6 +19,12 @@ type Config struct {
 	ResultBackend string
 	// DefaultQueue is where calls go that name no queue, and what a worker consumes; "" means celery.
 	DefaultQueue string
+	// Call holds the defaults of each call, for what neither the call nor its task's options say: Priority, IgnoreResult, ExpiresIn,
+	// Publish, …
+	Call task.CallOptions
+	// InheritPriority gives a task that is sent from within another one that one's priority, unless it has its own
+	// (task_inherit_parent_priority).
+	InheritPriority bool
 	// QueueType of the queues that are declared; "" leaves it to the server (classic), as Celery does.
 	QueueType broker.QueueType
 	// Declare says what a worker and Send make sure of. "" and broker.DeclareAuto create the queues that are missing, as Celery does.

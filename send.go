@@ -15,11 +15,26 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// Send implements task.Sender: it returns once the broker has taken responsibility for the call. A task sent from within a task
-// becomes its child. While the broker is away Send waits until ctx ends, unless the call says FailFast. An error that wraps
+// Send implements task.Sender: it returns once the broker has taken responsibility for the call. What the call leaves open is taken
+// from the options of its task, when that is registered here, and from Config.Call. A task sent from within a task becomes its child.
+// While the broker is away Send waits until ctx ends, unless the call says task.FailFast or task.PublishRetry. An error that wraps
 // broker.ErrUnconfirmed leaves open whether the call was taken; to send it again with the same id is safe where the task is
 // idempotent.
 func (a *App) Send(ctx context.Context, s task.Signature) (*task.Result[any], error) {
+	s = a.complete(ctx, s, time.Now())
+	for tries := 0; ; tries++ {
+		result, err := a.send(ctx, s)
+		if err == nil || !again(s, err, tries) {
+			return result, tried(err, tries)
+		}
+		if end := pause(ctx, s.Publish.Wait(tries)); end != nil {
+			return nil, fmt.Errorf("%w (%w)", tried(err, tries), end)
+		}
+	}
+}
+
+// send tries once.
+func (a *App) send(ctx context.Context, s task.Signature) (*task.Result[any], error) {
 	conn, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -45,12 +60,38 @@ func (c *call) result() *task.Result[any] { return task.NewResult[any](c.ID, c.r
 
 func (c *call) failed(err error) error { return fmt.Errorf("taskq: send %s: %w", c.Task, err) }
 
-// prepare makes the message of a call, and makes ready for its outcome.
+// complete fills in what the caller left open.
+func (a *App) complete(ctx context.Context, s task.Signature, now time.Time) task.Signature {
+	s = s.Complete(a.registry.Lookup(s.Task), a.cfg.Call)
+	s.FailFast = s.FailFast || s.Publish != nil // each of the tries
+	if s.ID == "" {
+		s.ID = uuid.NewString()
+	}
+	if s.Queue == "" && s.Exchange == "" && s.RoutingKey == "" {
+		s.Queue = a.cfg.DefaultQueue
+	}
+	if s.ETA.IsZero() && s.Countdown > 0 {
+		s.ETA = now.Add(s.Countdown)
+	}
+	if s.Expires.IsZero() && s.ExpiresIn > 0 {
+		s.Expires = now.Add(s.ExpiresIn)
+	}
+	if parent := task.FromContext(ctx); parent != nil {
+		s.ParentID = cmp.Or(s.ParentID, parent.ID)
+		s.RootID = cmp.Or(s.RootID, parent.RootID, parent.ID)
+		if a.cfg.InheritPriority {
+			s = s.Complete(nil, task.CallOptions{Priority: parent.Priority})
+		}
+	}
+	return s
+}
+
+// prepare makes the message of a call that is complete, and makes ready for its outcome.
 func (a *App) prepare(ctx context.Context, conn *connection, s task.Signature) (*call, error) {
 	if s.Task == "" {
 		return nil, errors.New("taskq: send: the task has no name")
 	}
-	c := &call{Outgoing: a.outgoing(ctx, s)}
+	c := &call{Outgoing: wire.Outgoing{Signature: s, Now: time.Now(), Origin: a.origin}}
 	if err := s.Validate(); err != nil {
 		return nil, c.failed(err)
 	}
@@ -61,11 +102,8 @@ func (a *App) prepare(ctx context.Context, conn *connection, s task.Signature) (
 	}
 	var err error
 	if conn.results != nil && !s.IgnoreResult {
-		c.results = conn.results
-		if replier, ok := conn.results.(result.Replier); ok {
-			if c.ReplyTo, err = replier.Expect(ctx, c.ID); err != nil {
-				return nil, c.failed(err)
-			}
+		if c.results, c.ReplyTo, err = expect(ctx, conn.results, s); err != nil {
+			return nil, c.failed(err)
 		}
 	}
 	if c.msg, err = wire.Encode(c.Outgoing); err != nil {
@@ -74,33 +112,27 @@ func (a *App) prepare(ctx context.Context, conn *connection, s task.Signature) (
 	return c, nil
 }
 
-// outgoing fills in what the caller left open.
-func (a *App) outgoing(ctx context.Context, s task.Signature) wire.Outgoing {
-	now := time.Now()
-	if s.ID == "" {
-		s.ID = uuid.NewString()
+// expect makes ready for the outcome of a call and returns who will know it, and the queue to answer to. Where answers are messages
+// and the call has them sent to somebody else's queue, nobody here will.
+func expect(ctx context.Context, store result.Backend, s task.Signature) (task.Results, string, error) {
+	replier, ok := store.(result.Replier)
+	switch {
+	case !ok:
+		return store, s.ReplyTo, nil
+	case s.ReplyTo != "":
+		return nil, s.ReplyTo, nil
 	}
-	if s.Queue == "" {
-		s.Queue = a.cfg.DefaultQueue
-	}
-	if s.ETA.IsZero() && s.Countdown > 0 {
-		s.ETA = now.Add(s.Countdown)
-	}
-	if s.Expires.IsZero() && s.ExpiresIn > 0 {
-		s.Expires = now.Add(s.ExpiresIn)
-	}
-	out := wire.Outgoing{Signature: s, Now: now, Origin: a.origin}
-	if parent := task.FromContext(ctx); parent != nil {
-		out.ParentID = cmp.Or(s.ParentID, parent.ID)
-		out.RootID = cmp.Or(s.RootID, parent.RootID, parent.ID)
-	}
-	return out
+	queue, err := replier.Expect(ctx, s.ID)
+	return store, queue, err
 }
 
 // publish declares the queue once, as Celery does, and sends. A queue that was deleted since is declared again, as far as the
 // configuration lets it be declared at all.
 func (a *App) publish(ctx context.Context, b broker.Broker, out wire.Outgoing, msg broker.Message) error {
 	for {
+		if out.Queue == "" { // an exchange must exist
+			return deliver(ctx, b, address(out), msg, out.ETA.Sub(out.Now))
+		}
 		fresh, err := a.declare(ctx, b, out.Queue)
 		if err != nil {
 			return err
@@ -121,8 +153,10 @@ func address(out wire.Outgoing) broker.Address {
 	return to
 }
 
+// deliver sends now, or parks the message in the broker until its time. A message to an exchange cannot be parked: as in Celery it goes
+// to its queues with its ETA, for the workers to wait.
 func deliver(ctx context.Context, b broker.Broker, to broker.Address, msg broker.Message, delay time.Duration) error {
-	if delay <= 0 {
+	if delay <= 0 || to.Exchange != "" {
 		return b.Publish(ctx, to, msg)
 	}
 	delayer, ok := b.(broker.Delayer)

@@ -3,6 +3,7 @@ package taskq
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/task"
@@ -10,39 +11,75 @@ import (
 
 // SendBatch sends many calls at the cost of little more than one: it does not wait for the broker's answer between them. It returns
 // a result for each call, in the order of the batch, nil for those that could not be made; when some were not sent, the error is a
-// *task.BatchError that says which and why. Calls with a countdown or an ETA are sent one by one.
+// *task.BatchError that says which and why. Calls with a countdown or an ETA are sent one by one. Those with task.PublishRetry that
+// could not be sent are tried again together.
 func (a *App) SendBatch(ctx context.Context, batch []task.Signature) ([]*task.Result[any], error) {
-	conn, err := a.connect(ctx)
-	if err != nil {
-		return nil, err
+	s := sending{
+		app: a, batch: make([]task.Signature, len(batch)), results: make([]*task.Result[any], len(batch)), errs: make([]error, len(batch)),
 	}
-	s := sending{app: a, broker: conn.broker, errs: make([]error, len(batch))}
-	results := make([]*task.Result[any], len(batch))
+	left := make([]int, len(batch))
 	for i, signature := range batch {
-		c, err := a.prepare(ctx, conn, signature)
-		if err != nil {
-			s.errs[i] = err
-			continue
+		s.batch[i], left[i] = a.complete(ctx, signature, time.Now()), i
+	}
+	for tries := 0; ; tries++ {
+		away := s.send(ctx, left)
+		var wait time.Duration
+		if left, wait = s.again(tries); len(left) == 0 || pause(ctx, wait) != nil {
+			if away != nil {
+				return nil, tried(away, tries)
+			}
+			break
 		}
-		results[i] = c.result()
-		s.add(ctx, i, c)
 	}
-	s.publish(ctx)
-	if len((&task.BatchError{Errors: s.errs}).Unwrap()) > 0 {
-		return results, &task.BatchError{Errors: s.errs}
+	if err := (&task.BatchError{Errors: s.errs}); len(err.Unwrap()) > 0 {
+		return s.results, err
 	}
-	return results, nil
+	return s.results, nil
 }
 
 // sending is a batch on its way out.
 type sending struct {
-	app    *App
-	broker broker.Broker
-	errs   []error // of each call of the batch
+	app     *App
+	batch   []task.Signature // complete
+	results []*task.Result[any]
+	errs    []error // of each call of the batch
 
+	broker   broker.Broker
 	calls    []*call
 	indices  []int // of calls, in the batch
 	postings []broker.Posting
+}
+
+// send tries those calls of the batch. It returns an error when not even the connection could be made.
+func (s *sending) send(ctx context.Context, left []int) error {
+	s.calls, s.indices, s.postings = nil, nil, nil
+	conn, err := s.app.connect(ctx)
+	if err != nil {
+		for _, i := range left {
+			s.errs[i] = err
+		}
+		return err
+	}
+	s.broker = conn.broker
+	for _, i := range left {
+		var c *call
+		if c, s.errs[i] = s.app.prepare(ctx, conn, s.batch[i]); c != nil {
+			s.results[i] = c.result()
+			s.add(ctx, i, c)
+		}
+	}
+	s.publish(ctx)
+	return nil
+}
+
+// again returns which calls are tried once more after so many tries, and the longest of their pauses.
+func (s *sending) again(tries int) (left []int, wait time.Duration) {
+	for i, err := range s.errs {
+		if err != nil && again(s.batch[i], err, tries) {
+			left, wait = append(left, i), max(wait, s.batch[i].Publish.Wait(tries))
+		}
+	}
+	return left, wait
 }
 
 // add declares the call's queue, when it is new, and takes the call into what is published together, if it can be.
@@ -51,9 +88,11 @@ func (s *sending) add(ctx context.Context, i int, c *call) {
 		s.sendAlone(ctx, i, c)
 		return
 	}
-	if _, err := s.app.declare(ctx, s.broker, c.Queue); err != nil {
-		s.errs[i] = c.failed(err)
-		return
+	if c.Queue != "" {
+		if _, err := s.app.declare(ctx, s.broker, c.Queue); err != nil {
+			s.errs[i] = c.failed(err)
+			return
+		}
 	}
 	s.calls, s.indices = append(s.calls, c), append(s.indices, i)
 	s.postings = append(s.postings, broker.Posting{To: address(c.Outgoing), Message: c.msg})

@@ -1,12 +1,16 @@
 package task
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
-// Signature is one call that has not been sent yet: a task's name, its arguments and how to send it.
+// Signature is one call that has not been sent yet: a task's name, its arguments and how to send it. A task makes one with S; one
+// by name alone is made as a literal, for a sender to fill in the defaults of the task if it knows them.
 type Signature struct {
 	Task   string
 	Args   []any
@@ -67,7 +71,10 @@ type CallOptions struct {
 	ArgsRepr, KwargsRepr string
 	// Properties of the message that Celery leaves empty.
 	Properties Properties
-	FailFast   bool // an error at once while the broker is away, instead of waiting for it
+	FailFast   bool           // an error at once while the broker is away, instead of waiting for it
+	Publish    *PublishPolicy // a few tries while the broker is away, instead of waiting for it; nil: see FailFast
+
+	given given // what options have set, to its zero value maybe
 }
 
 // Properties are AMQP message properties that mean nothing to a worker.
@@ -76,90 +83,125 @@ type Properties struct {
 	Timestamp              time.Time // in whole seconds
 }
 
-// An Option sets how a task behaves; New, Remote and Raw take it.
-type Option interface{ applyTask(*Settings) }
+// given says of the options whose zero value is a wish of its own which ones were set. A zero that was not given is left open.
+type given uint8
 
-// A SendOption sets how one call is sent.
-type SendOption interface{ applyCall(*CallOptions) }
+const (
+	givenPriority given = 1 << iota
+	givenExpiry
+	givenTimeLimit
+	givenSoftTimeLimit
+	givenResult
+	givenDelivery
+	givenPublish
+	givenDefaults // those of the task are in
+)
 
-// A CallOption is both: given to New it is the task's default, given to Send it holds for that call.
-type CallOption func(*CallOptions)
-
-func (f CallOption) applyTask(s *Settings)    { f(&s.Call) }
-func (f CallOption) applyCall(c *CallOptions) { f(c) }
-
-type sendOption func(*CallOptions)
-
-func (f sendOption) applyCall(c *CallOptions) { f(c) }
-
-type taskOption func(*Settings)
-
-func (f taskOption) applyTask(s *Settings) { f(s) }
-
-// Queue sends to the named queue.
-func Queue(name string) CallOption { return func(c *CallOptions) { c.Queue = name } }
-
-// Priority of the message, 0 to 255; higher is first. The queue needs x-max-priority.
-func Priority(p uint8) CallOption { return func(c *CallOptions) { c.Priority = p } }
-
-// ExpiresIn drops the task (state REVOKED) when it has not started this long after it was sent.
-func ExpiresIn(d time.Duration) CallOption { return func(c *CallOptions) { c.ExpiresIn = d } }
-
-// TimeLimit gives the task up after d: its slot is replaced and the outcome is FAILURE TimeLimitExceeded.
-func TimeLimit(d time.Duration) CallOption { return func(c *CallOptions) { c.TimeLimit = d } }
-
-// SoftTimeLimit cancels the task's context after d, with cause ErrSoftTimeLimit.
-func SoftTimeLimit(d time.Duration) CallOption { return func(c *CallOptions) { c.SoftTimeLimit = d } }
-
-// IgnoreResult stores no outcome.
-func IgnoreResult() CallOption { return func(c *CallOptions) { c.IgnoreResult = true } }
-
-// Shadow is the name to show in logs in place of the task's.
-func Shadow(name string) CallOption { return func(c *CallOptions) { c.Shadow = name } }
-
-// Transient lets the message be lost when the broker restarts.
-func Transient() CallOption { return func(c *CallOptions) { c.Transient = true } }
-
-// FailFast makes Send return broker.ErrUnavailable at once while the broker is away or takes no messages. Without it Send waits until
-// its context ends.
-func FailFast() CallOption { return func(c *CallOptions) { c.FailFast = true } }
-
-// Header adds a custom header, readable in Request.Headers and kept on retries.
-func Header(key string, value any) CallOption {
-	return func(c *CallOptions) {
-		c.Headers = maps.Clone(c.Headers)
-		if c.Headers == nil {
-			c.Headers = map[string]any{}
-		}
-		c.Headers[key] = value
+// With returns a copy of the call with more options (Celery's set). The call itself stays as it is.
+func (s Signature) With(opts ...SendOption) Signature {
+	s = s.Clone()
+	for _, o := range opts {
+		o.applyCall(&s.CallOptions)
 	}
+	return s
 }
 
-// ID sets the task id instead of a new UUID. Two tasks of one id share one outcome.
-func ID(id string) SendOption { return sendOption(func(c *CallOptions) { c.ID = id }) }
-
-// Countdown starts the task d from now at the earliest.
-func Countdown(d time.Duration) SendOption {
-	return sendOption(func(c *CallOptions) { c.Countdown = d })
+// Clone returns a copy that shares no list or map with the call. The arguments themselves are not copied.
+func (s Signature) Clone() Signature {
+	s.Args, s.Kwargs = slices.Clone(s.Args), maps.Clone(s.Kwargs)
+	s.CallOptions = s.CallOptions.clone()
+	return s
 }
 
-// ETA starts the task at t at the earliest.
-func ETA(t time.Time) SendOption { return sendOption(func(c *CallOptions) { c.ETA = t }) }
+func (c CallOptions) clone() CallOptions {
+	c.Headers, c.Stamps = maps.Clone(c.Headers), maps.Clone(c.Stamps)
+	c.StampedHeaders = slices.Clone(c.StampedHeaders)
+	c.Link, c.LinkError, c.Chain = cloneAll(c.Link), cloneAll(c.LinkError), cloneAll(c.Chain)
+	if c.Chord != nil {
+		body := c.Chord.Clone()
+		c.Chord = &body
+	}
+	return c
+}
 
-// Expires drops the task (state REVOKED) when it has not started at t.
-func Expires(t time.Time) SendOption { return sendOption(func(c *CallOptions) { c.Expires = t }) }
+func cloneAll(list []Signature) []Signature {
+	list = slices.Clone(list)
+	for i, s := range list {
+		list[i] = s.Clone()
+	}
+	return list
+}
+
+// Complete returns the call with what it leaves open taken from the task's defaults, and what those leave open from the
+// application's: the call goes before the task, the task before the application. spec is nil when the task is not known; a call that
+// S made has the defaults of its task already.
+func (s Signature) Complete(spec *Spec, app CallOptions) Signature {
+	if spec != nil && s.given&givenDefaults == 0 {
+		s.CallOptions = s.over(spec.Call)
+	}
+	s.CallOptions = s.over(app)
+	s.given |= givenDefaults
+	return s
+}
+
+// Validate refuses what no peer could run, in the call and in those that are linked to it; it names the option.
+func (s Signature) Validate() error {
+	if s.Task == "" {
+		return errors.New("task: the call names no task")
+	}
+	return s.CallOptions.Validate()
+}
 
 // Validate refuses what no peer could run; it names the option.
 func (c CallOptions) Validate() error {
 	switch {
 	case c.SoftTimeLimit < 0 || c.TimeLimit < 0:
-		return fmt.Errorf("task: negative time limit")
+		return errors.New("task: negative time limit")
 	case c.TimeLimit > 0 && c.SoftTimeLimit > c.TimeLimit:
 		return fmt.Errorf("task: the soft time limit %s is above the hard one, %s", c.SoftTimeLimit, c.TimeLimit)
 	case c.Countdown < 0:
 		return fmt.Errorf("task: negative countdown %s", c.Countdown)
 	case c.ExpiresIn < 0:
 		return fmt.Errorf("task: negative expiry %s", c.ExpiresIn)
+	case c.GroupIndex < -1: // which is none
+		return fmt.Errorf("task: negative group index %d", c.GroupIndex)
+	case c.GroupIndex > 0 && c.GroupID == "":
+		return fmt.Errorf("task: the group index %d needs a group id", c.GroupIndex)
+	}
+	return cmp.Or(c.validStamps(), c.Publish.validate(), c.validFollowers())
+}
+
+// validFollowers looks at what is called after the task.
+func (c CallOptions) validFollowers() error {
+	for _, list := range []struct {
+		option string
+		calls  []Signature
+	}{{"link", c.Link}, {"link_error", c.LinkError}, {"chain", c.Chain}} {
+		for i, s := range list.calls {
+			if err := s.Validate(); err != nil {
+				return fmt.Errorf("task: %s[%d]: %w", list.option, i, err)
+			}
+		}
+	}
+	if c.Chord != nil {
+		if err := c.Chord.Validate(); err != nil {
+			return fmt.Errorf("task: chord: %w", err)
+		}
+	}
+	return nil
+}
+
+// validStamps holds the names of the stamps against their values: Celery shows and matches those alone that have both.
+func (c CallOptions) validStamps() error {
+	for _, name := range c.StampedHeaders {
+		if _, ok := c.Stamps[name]; !ok {
+			return fmt.Errorf("task: the stamp %q has no value", name)
+		}
+	}
+	for name := range c.Stamps {
+		if !slices.Contains(c.StampedHeaders, name) {
+			return fmt.Errorf("task: the stamp %q is not in StampedHeaders", name)
+		}
 	}
 	return nil
 }

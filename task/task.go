@@ -3,7 +3,6 @@ package task
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -97,8 +96,8 @@ func (t *Task[A, R]) Name() string { return t.spec.Name }
 
 // S returns the call with these arguments, to be sent later or put into a workflow.
 func (t *Task[A, R]) S(args A, opts ...SendOption) Signature {
-	s := Signature{Task: t.spec.Name, CallOptions: t.spec.Call}
-	s.Headers = maps.Clone(s.Headers)
+	s := Signature{Task: t.spec.Name, CallOptions: t.spec.Call.clone()}
+	s.given |= givenDefaults
 	if t.params == nil { // Raw
 		a := any(args).(Arguments)
 		for _, raw := range a.Args {
@@ -116,6 +115,13 @@ func (t *Task[A, R]) S(args A, opts ...SendOption) Signature {
 	for _, o := range opts {
 		o.applyCall(&s.CallOptions)
 	}
+	return s
+}
+
+// SI is S for a call that takes no earlier result in front of its arguments, in a link or a workflow (Celery's si).
+func (t *Task[A, R]) SI(args A, opts ...SendOption) Signature {
+	s := t.S(args, opts...)
+	s.Immutable = true
 	return s
 }
 
