@@ -22,11 +22,11 @@ func (a *App) SendBatch(ctx context.Context, batch []task.Signature) ([]*task.Re
 		s.batch[i], left[i] = a.complete(ctx, signature, time.Now()), i
 	}
 	for tries := 0; ; tries++ {
-		away := s.send(ctx, left)
+		away := s.send(ctx, left, tries)
 		var wait time.Duration
 		if left, wait = s.again(tries); len(left) == 0 || pause(ctx, wait) != nil {
 			if away != nil {
-				return nil, tried(away, tries)
+				return nil, away
 			}
 			break
 		}
@@ -50,11 +50,12 @@ type sending struct {
 	postings []broker.Posting
 }
 
-// send tries those calls of the batch. It returns an error when not even the connection could be made.
-func (s *sending) send(ctx context.Context, left []int) error {
+// send tries those calls of the batch, after so many tries before. It returns an error when not even the connection could be made.
+func (s *sending) send(ctx context.Context, left []int, tries int) error {
 	s.calls, s.indices, s.postings = nil, nil, nil
 	conn, err := s.app.connect(ctx)
 	if err != nil {
+		err = tried(err, tries)
 		for _, i := range left {
 			s.errs[i] = err
 		}
@@ -69,6 +70,9 @@ func (s *sending) send(ctx context.Context, left []int) error {
 		}
 	}
 	s.publish(ctx)
+	for _, i := range left {
+		s.errs[i] = tried(s.errs[i], tries)
+	}
 	return nil
 }
 
