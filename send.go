@@ -19,7 +19,7 @@ import (
 // from the options of its task, when that is registered here, and from Config.Call. A task sent from within a task becomes its child.
 // While the broker is away Send waits until ctx ends, unless the call says task.FailFast or task.PublishRetry. An error that wraps
 // broker.ErrUnconfirmed leaves open whether the call was taken; to send it again with the same id is safe where the task is
-// idempotent.
+// idempotent. One that wraps broker.ErrInvalid says why the call cannot be sent as it is.
 func (a *App) Send(ctx context.Context, s task.Signature) (*task.Result[any], error) {
 	s = a.complete(ctx, s, time.Now())
 	for tries := 0; ; tries++ {
@@ -60,6 +60,15 @@ func (c *call) result() *task.Result[any] { return task.NewResult[any](c.ID, c.r
 
 func (c *call) failed(err error) error { return fmt.Errorf("taskq: send %s: %w", c.Task, err) }
 
+// unsendable is an error of a call that cannot be sent as it is.
+type unsendable struct{ error }
+
+// Is makes it broker.ErrInvalid.
+func (*unsendable) Is(target error) bool { return target == broker.ErrInvalid }
+
+// Unwrap returns the cause.
+func (e *unsendable) Unwrap() error { return e.error }
+
 // complete fills in what the caller left open.
 func (a *App) complete(ctx context.Context, s task.Signature, now time.Time) task.Signature {
 	s = s.Complete(a.registry.Lookup(s.Task), a.cfg.Call)
@@ -89,11 +98,11 @@ func (a *App) complete(ctx context.Context, s task.Signature, now time.Time) tas
 // prepare makes the message of a call that is complete, and makes ready for its outcome.
 func (a *App) prepare(ctx context.Context, conn *connection, s task.Signature) (*call, error) {
 	if s.Task == "" {
-		return nil, errors.New("taskq: send: the task has no name")
+		return nil, &unsendable{errors.New("taskq: send: the task has no name")}
 	}
 	c := &call{Outgoing: wire.Outgoing{Signature: s, Now: time.Now(), Origin: a.origin}}
 	if err := s.Validate(); err != nil {
-		return nil, c.failed(err)
+		return nil, c.failed(&unsendable{err})
 	}
 	if prober, ok := conn.broker.(broker.Prober); ok && s.FailFast {
 		if err := prober.Probe(); err != nil {
@@ -107,7 +116,7 @@ func (a *App) prepare(ctx context.Context, conn *connection, s task.Signature) (
 		}
 	}
 	if c.msg, err = wire.Encode(c.Outgoing); err != nil {
-		return nil, c.failed(err)
+		return nil, c.failed(&unsendable{err})
 	}
 	return c, nil
 }

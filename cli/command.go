@@ -23,6 +23,8 @@ type Command struct {
 	Settings []string
 	// Flags adds flags that are no settings; may be nil.
 	Flags func(flags *pflag.FlagSet)
+	// Groups are more such flags, each under a heading of its own.
+	Groups []FlagGroup
 	// Tabular commands print a table or, with -o json, JSON; see Session.Print.
 	Tabular bool
 	// Run does the work; nil for a command that only holds others.
@@ -31,12 +33,18 @@ type Command struct {
 	signals bool
 	// offline is set for a command that connects to nothing.
 	offline bool
-	// inherit makes Flags and Settings those of the sub-commands, too.
+	// inherit makes Flags, Groups and Settings those of the sub-commands, too.
 	inherit bool
 	// complete offers completions for the arguments.
 	complete func(cmd *cobra.Command, args []string) []string
 	// Commands below this one.
 	Commands []Command
+}
+
+// FlagGroup are flags that help shows together.
+type FlagGroup struct {
+	Title string
+	Flags func(flags *pflag.FlagSet)
 }
 
 func (p *program) cobra(c Command) *cobra.Command {
@@ -54,6 +62,12 @@ func (p *program) cobra(c Command) *cobra.Command {
 	p.bind(flags, c.Settings...)
 	if c.Flags != nil {
 		c.Flags(flags)
+	}
+	if len(c.Groups) > 0 {
+		cmd.Flags().SortFlags, flags.SortFlags = false, false
+	}
+	for _, g := range c.Groups {
+		addGroup(flags, g)
 	}
 	if c.Tabular {
 		addFormat(cmd.Flags())

@@ -115,7 +115,7 @@ func sentence(s *Session, err error) string {
 func cause(text string) string {
 	for {
 		shorter := text
-		for _, name := range []string{"taskq", "worker", "broker", "amqp", "sqlite", "sqlitedb", "rpc", "pool"} {
+		for _, name := range []string{"taskq", "task", "worker", "broker", "amqp", "sqlite", "sqlitedb", "rpc", "pool"} {
 			shorter = strings.TrimPrefix(shorter, name+": ")
 		}
 		if shorter == text {

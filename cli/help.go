@@ -68,8 +68,40 @@ func helpCommands(w io.Writer, cmd *cobra.Command) {
 	}
 }
 
+// groupKey marks the flags of a group with its title.
+const groupKey = "group"
+
+func addGroup(flags *pflag.FlagSet, g FlagGroup) {
+	group := pflag.NewFlagSet(g.Title, pflag.ContinueOnError)
+	group.SortFlags = false
+	g.Flags(group)
+	group.VisitAll(func(f *pflag.Flag) { f.Annotations = map[string][]string{groupKey: {g.Title}} })
+	flags.AddFlagSet(group)
+}
+
+// helpFlags writes the flags: the groups in their order, then under the title those that are in none.
 func helpFlags(w io.Writer, title string, flags *pflag.FlagSet) {
-	if text := flags.FlagUsagesWrapped(helpWidth); text != "" {
-		fmt.Fprintf(w, "\n%s:\n%s", title, text)
+	var titles []string
+	sets := map[string]*pflag.FlagSet{}
+	add := func(of string, f *pflag.Flag) {
+		if sets[of] == nil {
+			titles, sets[of] = append(titles, of), pflag.NewFlagSet(of, pflag.ContinueOnError)
+			sets[of].SortFlags = flags.SortFlags
+		}
+		sets[of].AddFlag(f)
+	}
+	rest := pflag.NewFlagSet(title, pflag.ContinueOnError)
+	flags.VisitAll(func(f *pflag.Flag) {
+		if group := f.Annotations[groupKey]; len(group) > 0 {
+			add(group[0], f)
+			return
+		}
+		rest.AddFlag(f)
+	})
+	titles, sets[title] = append(titles, title), rest
+	for _, t := range titles {
+		if text := sets[t].FlagUsagesWrapped(helpWidth); text != "" {
+			fmt.Fprintf(w, "\n%s:\n%s", t, text)
+		}
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
-func noop(opts ...task.Option) *task.Task[struct{}, int] { return task.Remote[struct{}, int]("t", opts...) }
+func noop(opts ...task.Option) *task.Task[struct{}, int] {
+	return task.Remote[struct{}, int]("t", opts...)
+}
 
 func TestEveryOptionSetsItsField(t *testing.T) {
 	t.Parallel()
@@ -163,19 +165,17 @@ func TestOptionsThatMakeNoSenseAreNamed(t *testing.T) {
 	t.Parallel()
 	type options = task.CallOptions
 	for want, c := range map[string]options{
-		"negative time limit":                   {TimeLimit: -1},
-		"the soft time limit 2ns is above":      {SoftTimeLimit: 2, TimeLimit: 1},
-		"negative countdown -1ns":               {Countdown: -1},
-		"negative expiry -1ns":                  {ExpiresIn: -1},
-		"negative group index -2":               {GroupID: "g", GroupIndex: -2},
-		"the group index 3 needs a group id":    {GroupIndex: 3},
-		`the stamp "a" has no value`:            {StampedHeaders: []string{"a"}},
-		`the stamp "b" is not in StampedHeader`: {Stamps: map[string]any{"b": 1}},
-		"negative pause":                        {Publish: &task.PublishPolicy{Start: -1}},
-		"link[1]: task: the call names no task": {Link: []task.Signature{{Task: "t"}, {}}},
-		"link_error[0]: task: negative countd":  {LinkError: []task.Signature{{Task: "t", CallOptions: options{Countdown: -1}}}},
-		"chain[0]: task: link[0]: task: the ca": {Chain: []task.Signature{{Task: "t", CallOptions: options{Link: []task.Signature{{}}}}}},
-		"chord: task: the call names no task":   {Chord: &task.Signature{}},
+		"negative time limit":                    {TimeLimit: -1},
+		"the soft time limit 2ns is above":       {SoftTimeLimit: 2, TimeLimit: 1},
+		"negative countdown -1ns":                {Countdown: -1},
+		"negative expiry -1ns":                   {ExpiresIn: -1},
+		"negative group index -2":                {GroupID: "g", GroupIndex: -2},
+		"the group index 3 needs a group id":     {GroupIndex: 3},
+		"negative pause":                         {Publish: &task.PublishPolicy{Start: -1}},
+		"task: link[1]: the call names no task":  {Link: []task.Signature{{Task: "t"}, {}}},
+		"link_error[0]: negative countdown -1ns": {LinkError: []task.Signature{{Task: "t", CallOptions: options{Countdown: -1}}}},
+		"chain[0]: link[0]: the call names no":   {Chain: []task.Signature{{Task: "t", CallOptions: options{Link: []task.Signature{{}}}}}},
+		"chord: the call names no task":          {Chord: &task.Signature{}},
 	} {
 		if err := (task.Signature{Task: "t", CallOptions: c}).Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %v, want it to contain %q", err, want)

@@ -44,7 +44,7 @@ func (p PublishPolicy) Wait(retries int) time.Duration {
 
 func (p *PublishPolicy) validate() error {
 	if p != nil && (p.Start < 0 || p.Step < 0 || p.Limit < 0) {
-		return errors.New("task: negative pause in the publish policy")
+		return errors.New("negative pause in the publish policy")
 	}
 	return nil
 }

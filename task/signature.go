@@ -144,31 +144,45 @@ func (s Signature) Complete(spec *Spec, app CallOptions) Signature {
 	return s
 }
 
-// Validate refuses what no peer could run, in the call and in those that are linked to it; it names the option.
+// Validate refuses what no peer could run, in the call and in those that follow it; it names the option.
 func (s Signature) Validate() error {
-	if s.Task == "" {
-		return errors.New("task: the call names no task")
+	if err := s.validate(); err != nil {
+		return fmt.Errorf("task: %w", err)
 	}
-	return s.CallOptions.Validate()
+	return nil
+}
+
+func (s Signature) validate() error {
+	if s.Task == "" {
+		return errors.New("the call names no task")
+	}
+	return s.CallOptions.validate()
 }
 
 // Validate refuses what no peer could run; it names the option.
 func (c CallOptions) Validate() error {
+	if err := c.validate(); err != nil {
+		return fmt.Errorf("task: %w", err)
+	}
+	return nil
+}
+
+func (c CallOptions) validate() error {
 	switch {
 	case c.SoftTimeLimit < 0 || c.TimeLimit < 0:
-		return errors.New("task: negative time limit")
+		return errors.New("negative time limit")
 	case c.TimeLimit > 0 && c.SoftTimeLimit > c.TimeLimit:
-		return fmt.Errorf("task: the soft time limit %s is above the hard one, %s", c.SoftTimeLimit, c.TimeLimit)
+		return fmt.Errorf("the soft time limit %s is above the hard one, %s", c.SoftTimeLimit, c.TimeLimit)
 	case c.Countdown < 0:
-		return fmt.Errorf("task: negative countdown %s", c.Countdown)
+		return fmt.Errorf("negative countdown %s", c.Countdown)
 	case c.ExpiresIn < 0:
-		return fmt.Errorf("task: negative expiry %s", c.ExpiresIn)
+		return fmt.Errorf("negative expiry %s", c.ExpiresIn)
 	case c.GroupIndex < -1: // which is none
-		return fmt.Errorf("task: negative group index %d", c.GroupIndex)
+		return fmt.Errorf("negative group index %d", c.GroupIndex)
 	case c.GroupIndex > 0 && c.GroupID == "":
-		return fmt.Errorf("task: the group index %d needs a group id", c.GroupIndex)
+		return fmt.Errorf("the group index %d needs a group id", c.GroupIndex)
 	}
-	return cmp.Or(c.validStamps(), c.Publish.validate(), c.validFollowers())
+	return cmp.Or(c.Publish.validate(), c.validFollowers())
 }
 
 // validFollowers looks at what is called after the task.
@@ -178,29 +192,14 @@ func (c CallOptions) validFollowers() error {
 		calls  []Signature
 	}{{"link", c.Link}, {"link_error", c.LinkError}, {"chain", c.Chain}} {
 		for i, s := range list.calls {
-			if err := s.Validate(); err != nil {
-				return fmt.Errorf("task: %s[%d]: %w", list.option, i, err)
+			if err := s.validate(); err != nil {
+				return fmt.Errorf("%s[%d]: %w", list.option, i, err)
 			}
 		}
 	}
 	if c.Chord != nil {
-		if err := c.Chord.Validate(); err != nil {
-			return fmt.Errorf("task: chord: %w", err)
-		}
-	}
-	return nil
-}
-
-// validStamps holds the names of the stamps against their values: Celery shows and matches those alone that have both.
-func (c CallOptions) validStamps() error {
-	for _, name := range c.StampedHeaders {
-		if _, ok := c.Stamps[name]; !ok {
-			return fmt.Errorf("task: the stamp %q has no value", name)
-		}
-	}
-	for name := range c.Stamps {
-		if !slices.Contains(c.StampedHeaders, name) {
-			return fmt.Errorf("task: the stamp %q is not in StampedHeaders", name)
+		if err := c.Chord.validate(); err != nil {
+			return fmt.Errorf("chord: %w", err)
 		}
 	}
 	return nil

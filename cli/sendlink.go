@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seed-399731e2/taskq/cli/config"
+	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+const linkExample = `{"task": "tasks.add", "args": [1]}`
+
+// parseLink reads a task's name, or a signature in Celery's JSON.
+func parseLink(text string) (task.Signature, error) {
+	trimmed := strings.TrimSpace(text)
+	switch {
+	case trimmed == "":
+		return task.Signature{}, errors.New("the name of the task is empty")
+	case !strings.ContainsAny(trimmed[:1], `{["`):
+		return task.Signature{Task: trimmed}, nil
+	}
+	var members map[string]json.RawMessage
+	if err := parseJSON(text, &members, "object like "+linkExample); err != nil {
+		return task.Signature{}, err
+	}
+	if err := checkMembers(members, []string{"task", "args", "kwargs", "options", "subtask_type", "immutable"}); err != nil {
+		return task.Signature{}, err
+	}
+	var name string
+	if json.Unmarshal(members["task"], &name); name == "" {
+		return task.Signature{}, fmt.Errorf(`"task" must be the name of a task, as in %s`, linkExample)
+	}
+	if options, ok := members["options"]; ok {
+		var given map[string]json.RawMessage
+		if err := json.Unmarshal(options, &given); err != nil {
+			return task.Signature{}, fmt.Errorf(`"options" must be an object like {"queue": "mail"}, not %s`, cutText(string(options)))
+		}
+		if err := checkMembers(given, linkOptions()); err != nil {
+			return task.Signature{}, err
+		}
+	}
+	s, err := wire.DecodeSignature(codec.Raw(text), codec.JSON{})
+	if err != nil {
+		return s, errors.New(strings.TrimPrefix(err.Error(), "wire: decode signature: "))
+	}
+	return s, nil
+}
+
+// linkOptions are the names of apply_async that a link may have. Stamps cannot be told from mistakes: the flag --stamp is for them.
+func linkOptions() []string {
+	return []string{
+		"task_id", "queue", "exchange", "routing_key", "priority", "countdown", "eta", "expires", "time_limit", "soft_time_limit",
+		"ignore_result", "shadow", "headers", "delivery_mode", "serializer", "compression", "link", "link_error", "reply_to",
+		"argsrepr", "kwargsrepr", "root_id", "parent_id", "group_id", "group_index",
+	}
+}
+
+// checkMembers refuses names that a worker would pass over.
+func checkMembers(members map[string]json.RawMessage, known []string) error {
+	for name := range members {
+		if slices.Contains(known, name) {
+			continue
+		}
+		text := fmt.Sprintf("%q is none of %s", name, strings.Join(known, ", "))
+		if near := config.Closest(name, known); near != "" {
+			text = fmt.Sprintf("unknown name %q; did you mean %q?", name, near)
+		}
+		return errors.New(text)
+	}
+	return nil
+}
