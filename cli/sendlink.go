@@ -32,7 +32,7 @@ func parseLink(text string) (task.Signature, error) {
 		return task.Signature{}, err
 	}
 	var name string
-	if json.Unmarshal(members["task"], &name); name == "" {
+	if err := json.Unmarshal(members["task"], &name); err != nil || name == "" {
 		return task.Signature{}, fmt.Errorf(`"task" must be the name of a task, as in %s`, linkExample)
 	}
 	if options, ok := members["options"]; ok {

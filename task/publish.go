@@ -42,8 +42,8 @@ func (p PublishPolicy) Wait(retries int) time.Duration {
 	return p.Start + time.Duration(retries)*step
 }
 
-func (p *PublishPolicy) validate() error {
-	if p != nil && (p.Start < 0 || p.Step < 0 || p.Limit < 0) {
+func (p PublishPolicy) validate() error {
+	if p.Start < 0 || p.Step < 0 || p.Limit < 0 {
 		return errors.New("negative pause in the publish policy")
 	}
 	return nil

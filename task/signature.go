@@ -1,7 +1,6 @@
 package task
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -109,7 +108,7 @@ func (s Signature) With(opts ...SendOption) Signature {
 // Clone returns a copy that shares no list or map with the call. The arguments themselves are not copied.
 func (s Signature) Clone() Signature {
 	s.Args, s.Kwargs = slices.Clone(s.Args), maps.Clone(s.Kwargs)
-	s.CallOptions = s.CallOptions.clone()
+	s.CallOptions = s.clone()
 	return s
 }
 
@@ -182,7 +181,12 @@ func (c CallOptions) validate() error {
 	case c.GroupIndex > 0 && c.GroupID == "":
 		return fmt.Errorf("the group index %d needs a group id", c.GroupIndex)
 	}
-	return cmp.Or(c.Publish.validate(), c.validFollowers())
+	if c.Publish != nil {
+		if err := c.Publish.validate(); err != nil {
+			return err
+		}
+	}
+	return c.validFollowers()
 }
 
 // validFollowers looks at what is called after the task.

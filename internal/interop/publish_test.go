@@ -46,7 +46,10 @@ func TestTriesWhileTheBrokerIsAwayAreBounded(t *testing.T) {
 			_, err := client.SendBatch(t.Context(), []task.Signature{call.S(number{3}), call.S(number{4})})
 			return err
 		},
-		"first batch": func() error { _, err := unreached.SendBatch(t.Context(), []task.Signature{call.S(number{3})}); return err },
+		"first batch": func() error {
+			_, err := unreached.SendBatch(t.Context(), []task.Signature{call.S(number{3})})
+			return err
+		},
 	} {
 		began := time.Now()
 		err := send()
