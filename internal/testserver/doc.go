@@ -1,5 +1,5 @@
-// Package testserver gives tests the real servers and the real Python that they need: a RabbitMQ and a PostgreSQL shared by
-// the run, each test with a vhost or database of its own; private servers that a test may kill; a Celery worker; a proxy that
+// Package testserver gives tests the real servers and the real Python that they need: a RabbitMQ, a PostgreSQL and a Redis
+// shared by the run, each test with a vhost or database of its own; private servers that a test may kill; a Celery worker; a proxy that
 // breaks connections.
 //
 // The addresses come from the environment, which the command testservers sets up before it runs the tests ("make test"). A
@@ -21,6 +21,7 @@ const (
 	AMQPVariable     = "TASKQ_TEST_AMQP_URL"     // RabbitMQ with its default vhost
 	APIVariable      = "TASKQ_TEST_RABBITMQ_API" // its management API with user and password; unset: port 15672 beside it
 	PostgresVariable = "TASKQ_TEST_POSTGRES_URL" // PostgreSQL with a role that may create databases or schemas
+	RedisVariable    = "TASKQ_TEST_REDIS_URL"    // Redis 7 with databases that are empty
 	PythonVariable   = "TASKQ_TEST_PYTHON"       // a Python that can import celery
 	RequireVariable  = "TASKQ_TEST_REQUIRE"      // 1: a missing server is a failure
 )

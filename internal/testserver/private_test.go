@@ -2,12 +2,14 @@ package testserver_test
 
 import (
 	"context"
+	"net/url"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/seed-399731e2/taskq/internal/testserver"
+	"github.com/seed-399731e2/taskq/internal/testserver/instance"
 )
 
 func TestPrivateRabbitMQKeepsItsAddressAndMessagesWhenKilled(t *testing.T) {
@@ -82,6 +84,30 @@ func TestPrivatePostgreSQLTerminatesBackends(t *testing.T) {
 	}
 	if err := conn.Ping(t.Context()); err == nil {
 		t.Error("the connection outlived its backend")
+	}
+}
+
+func TestPrivateRedisKeepsWhatItConfirmedWhenKilled(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	if got := server.Do("SET", "kept", "7"); got != "OK" {
+		t.Fatalf("SET answered %q", got)
+	}
+	server.Restart()
+	if got := server.Do("GET", "kept"); got != "7" {
+		t.Errorf("after the restart: %q, want 7", got)
+	}
+}
+
+func TestPrivateRedisWantsItsPassword(t *testing.T) {
+	t.Parallel()
+	u, err := url.Parse(testserver.StartRedis(t).URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("", "wrong")
+	if _, err := instance.RedisDo(t.Context(), u.String(), "PING"); err == nil {
+		t.Error("a wrong password is taken")
 	}
 }
 

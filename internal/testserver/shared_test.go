@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/seed-399731e2/taskq/internal/testserver"
+	"github.com/seed-399731e2/taskq/internal/testserver/instance"
 )
 
 func TestVhostsAreApart(t *testing.T) {
@@ -37,4 +38,28 @@ func TestDatabasesAreApartAndDropped(t *testing.T) {
 	if err := row.Scan(&left); err != nil || left != 0 {
 		t.Errorf("%d databases left of the first test, error %v; want none", left, err)
 	}
+}
+
+func TestRedisDatabasesAreApartAndEmptied(t *testing.T) {
+	t.Parallel()
+	var before string
+	t.Run("one", func(t *testing.T) {
+		before = testserver.Redis(t)
+		redisDo(t, before, "SET", "kept", "7")
+		if got := redisDo(t, testserver.Redis(t), "GET", "kept"); got != "" {
+			t.Errorf("the second database has the first one's key: %q", got)
+		}
+	})
+	if got := redisDo(t, before, "GET", "kept"); got != "" {
+		t.Errorf("after the test the key is %q, want it gone", got)
+	}
+}
+
+func redisDo(t *testing.T, address string, command ...string) string {
+	t.Helper()
+	answer, err := instance.RedisDo(t.Context(), address, command...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
 }

@@ -1,5 +1,5 @@
-// Package instance starts private servers from installed binaries: a RabbitMQ and a PostgreSQL with directories, ports and
-// passwords of their own, for one test or one run of all tests. They listen on 127.0.0.1, trade durability for speed, may be
+// Package instance starts private servers from installed binaries: RabbitMQ, PostgreSQL and Redis with directories, ports
+// and passwords of their own, for one test or one run of all tests. They listen on 127.0.0.1, trade durability for speed, may be
 // killed and started again, and end with the process that started them, however that ends.
 package instance
 

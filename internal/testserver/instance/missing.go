@@ -16,7 +16,11 @@ func Missing(ctx context.Context, python string) []*MissingError {
 	note(new(RabbitMQ).find())
 	_, err := postgresBin()
 	note(err)
-	_, err = FindPython(ctx, python)
+	note(new(Redis).find())
+	found, err := FindPython(ctx, python)
 	note(err)
+	if err == nil {
+		note(findModule(ctx, found, "redis"))
+	}
 	return missing
 }

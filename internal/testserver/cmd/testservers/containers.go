@@ -80,6 +80,7 @@ func (c compose) up(ctx context.Context) (map[string]string, error) {
 		{testserver.AMQPVariable, "rabbitmq", "5672", "amqp", "/"},
 		{testserver.APIVariable, "rabbitmq", "15672", "http", ""},
 		{testserver.PostgresVariable, "postgres", "5432", "postgres", "/" + composeUser},
+		{testserver.RedisVariable, "redis", "6379", "redis", "/0"},
 	} {
 		host, err := c.run(ctx, "port", service.name, service.port)
 		if err != nil {

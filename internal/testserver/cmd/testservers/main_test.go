@@ -24,7 +24,7 @@ func TestRunsTheCommandWithGivenServersAndItsExitCode(t *testing.T) {
 	t.Parallel()
 	program := build(t)
 	cmd := exec.CommandContext(t.Context(), program, "sh", "-c", "echo $TASKQ_TEST_AMQP_URL $TASKQ_TEST_REQUIRE; exit 7")
-	cmd.Env = environment(testserver.AMQPVariable+"=amqp://given", testserver.PostgresVariable+"=postgres://given")
+	cmd.Env = environment(testserver.AMQPVariable+"=amqp://given", testserver.PostgresVariable+"=postgres://given", testserver.RedisVariable+"=redis://given")
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 7 {
 		t.Errorf("ended with %v, want exit code 7", err)
@@ -43,7 +43,7 @@ func TestTakesEverythingDownWhenTerminated(t *testing.T) {
 	if err := r.cmd.Wait(); err == nil {
 		t.Error("exit code 0 after an interrupt")
 	}
-	for _, variable := range []string{testserver.AMQPVariable, testserver.PostgresVariable} {
+	for _, variable := range []string{testserver.AMQPVariable, testserver.PostgresVariable, testserver.RedisVariable} {
 		if address := r.host(variable); listening(t, address) {
 			t.Errorf("the server of %s still listens", variable)
 		}
@@ -68,9 +68,9 @@ func TestServersEndWhenTheirStarterIsKilled(t *testing.T) {
 	}
 	_ = r.cmd.Wait()                                                    // reports the kill
 	files := filepath.Join(r.env[instance.DirVariable], "taskq-*", "*") // the directory may be in one that only root may change
-	eventually(t, "PostgreSQL ended and its files removed", func() bool {
+	eventually(t, "PostgreSQL and Redis ended and their files removed", func() bool {
 		left, err := filepath.Glob(files)
-		return err == nil && len(left) == 0 && !listening(t, r.host(testserver.PostgresVariable))
+		return err == nil && len(left) == 0 && !listening(t, r.host(testserver.PostgresVariable)) && !listening(t, r.host(testserver.RedisVariable))
 	})
 }
 

@@ -17,8 +17,8 @@ import (
 const policyFile = "/usr/sbin/policy-rc.d"
 
 // ways is what a user can do when the programs are missing and cannot be installed.
-const ways = `the tests need RabbitMQ, PostgreSQL and Celery for Python. Any of these helps:
-  1. set %s and %s to servers of your own, and install the missing programs
+const ways = `the tests need RabbitMQ, PostgreSQL, Redis and Celery for Python. Any of these helps:
+  1. set %s, %s and %s to servers of your own, and install the missing programs
   2. start Docker or Podman, for the shared servers, and install the missing programs
   3. install the missing programs: %s
   4. run this as root on Debian or Ubuntu, where it installs them itself`
@@ -35,7 +35,7 @@ func ensurePrograms(ctx context.Context) error {
 		packages = append(packages, m.Package)
 	}
 	list := strings.Join(packages, " ")
-	explain := fmt.Errorf(ways, testserver.AMQPVariable, testserver.PostgresVariable, list)
+	explain := fmt.Errorf(ways, testserver.AMQPVariable, testserver.PostgresVariable, testserver.RedisVariable, list)
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
 		return explain
 	}

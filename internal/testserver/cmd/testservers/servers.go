@@ -58,13 +58,16 @@ func (s *servers) bringUp(ctx context.Context) error {
 	if slices.Contains(wanted, testserver.PostgresVariable) {
 		group.Go(func() error { return s.startPostgreSQL(ctx) })
 	}
+	if slices.Contains(wanted, testserver.RedisVariable) {
+		group.Go(func() error { return s.startRedis(ctx) })
+	}
 	return group.Wait()
 }
 
 // takeGiven leaves the servers whose addresses are in the environment to the command as they are, and returns the variables of
 // the others.
 func (s *servers) takeGiven() (wanted []string) {
-	for _, variable := range []string{testserver.AMQPVariable, testserver.PostgresVariable} {
+	for _, variable := range []string{testserver.AMQPVariable, testserver.PostgresVariable, testserver.RedisVariable} {
 		if os.Getenv(variable) == "" {
 			wanted = append(wanted, variable)
 			continue
@@ -138,6 +141,24 @@ func (s *servers) startPostgreSQL(ctx context.Context) error {
 	}
 	s.export(testserver.PostgresVariable, server.URL())
 	sayReady("PostgreSQL", version, server.URL(), begin)
+	return nil
+}
+
+func (s *servers) startRedis(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, privateTimeout)
+	defer cancel()
+	begin := time.Now()
+	server, err := instance.StartRedis(ctx, instance.RedisConfig{})
+	if err != nil {
+		return err
+	}
+	s.atEnd(server.Close)
+	version, err := server.Version(ctx)
+	if err != nil {
+		return err
+	}
+	s.export(testserver.RedisVariable, server.URL())
+	sayReady("Redis", version, server.URL(), begin)
 	return nil
 }
 
