@@ -34,3 +34,23 @@ type Replier interface {
 	// Expect makes ready for the outcome of a task that is about to be sent, and returns the reply_to for its message.
 	Expect(ctx context.Context, id string) (replyTo string, err error)
 }
+
+// Joiner is a Backend that keeps count of the finished tasks of a chord's header, as Celery's Redis store does, so that Python's workers
+// and those here can finish the tasks of one chord (celery/backends/redis.py, on_chord_part_return).
+type Joiner interface {
+	// SetChordSize says how many tasks the header has. Who sends the header says it before it sends the last of them.
+	SetChordSize(ctx context.Context, group string, size int) error
+	// JoinChord notes a header's task that has ended, and its outcome. Once all have, complete is true and parts are their outcomes in
+	// the order of the header, of which ID, State and Result are set; for tasks that end at once that may be so for more than one.
+	// A header with groups in it was saved under the group's id: then its structure is that of GroupStore.Group.
+	JoinChord(ctx context.Context, part ChordPart) (parts []task.Meta, complete bool, err error)
+	// ForgetChord deletes what was noted, once the body is sent.
+	ForgetChord(ctx context.Context, group string) error
+}
+
+// ChordPart is the outcome of one task of a chord's header. Its Meta.GroupID says which chord.
+type ChordPart struct {
+	task.Meta
+	// Index is the task's place in the header; negative when its message did not say.
+	Index int
+}

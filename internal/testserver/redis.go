@@ -129,6 +129,22 @@ func (r *RedisServer) Restart() {
 	r.Start()
 }
 
+// Pause stops the server where it is: its connections stay open and silent until Continue.
+func (r *RedisServer) Pause() {
+	r.t.Helper()
+	if err := r.server.Pause(); err != nil {
+		r.t.Fatalf("pause Redis: %v", err)
+	}
+}
+
+// Continue ends Pause.
+func (r *RedisServer) Continue() {
+	r.t.Helper()
+	if err := r.server.Continue(); err != nil {
+		r.t.Fatalf("continue Redis: %v", err)
+	}
+}
+
 // Do runs a command and returns its answer as text.
 func (r *RedisServer) Do(command ...string) string {
 	r.t.Helper()

@@ -67,13 +67,15 @@ func (r *Redis) find() (err error) {
 
 func (r *Redis) config() string { return filepath.Join(r.dir, "redis.conf") }
 
+func (r *Redis) pidFile() string { return filepath.Join(r.dir, "pid") }
+
 func (r *Redis) log() string { return filepath.Join(r.dir, "log") }
 
 // settings keeps the password off the command line, which everybody can read.
 func (r *Redis) settings() string {
 	lines := []string{
 		"bind 127.0.0.1", "port " + strconv.Itoa(r.port), "requirepass " + r.password, "dir " + r.dir,
-		"databases " + strconv.Itoa(redisDatabases), `save ""`, "daemonize no",
+		"databases " + strconv.Itoa(redisDatabases), `save ""`, "daemonize no", "pidfile " + r.pidFile(),
 	}
 	if r.cfg.Durable { // without fsync, which only guards against the machine's crash
 		lines = append(lines, "appendonly yes", "appendfsync no")
@@ -158,19 +160,25 @@ func RedisDo(ctx context.Context, address string, command ...string) (string, er
 }
 
 // Pause stops the server where it is: its connections stay open and silent until Continue.
-func (r *Redis) Pause() error { return r.signal("STOP") }
+func (r *Redis) Pause() error { return r.signal(Pause) }
 
 // Continue ends Pause.
-func (r *Redis) Continue() error { return r.signal("CONT") }
+func (r *Redis) Continue() error { return r.signal(Continue) }
 
-// signal sends a signal that does not end the server.
-func (r *Redis) signal(name string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.process == nil {
-		return errors.New("instance: Redis does not run")
+func (r *Redis) signal(send func(*os.Process) error) error {
+	text, err := os.ReadFile(r.pidFile())
+	if err != nil {
+		return fmt.Errorf("instance: Redis does not run: %w", err)
 	}
-	return r.process.Write(name + "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return fmt.Errorf("instance: process id of Redis: %w", err)
+	}
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return fmt.Errorf("instance: process of Redis: %w", err)
+	}
+	return send(process)
 }
 
 // Kill ends the server as a crash does.

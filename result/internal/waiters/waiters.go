@@ -61,6 +61,21 @@ func (s *Set) Deliver(meta task.Meta) {
 	}
 }
 
+// Fail ends the waits for a task and the watching of it with err: what is stored of it cannot be read.
+func (s *Set) Fail(id string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.byID[id]; w != nil {
+		w.err = err
+		close(w.ready)
+		delete(s.byID, id)
+	}
+	for _, w := range s.watchers[id] {
+		w.err = err
+		w.rouse()
+	}
+}
+
 // IDs returns the tasks that are waited for or watched, some of them twice.
 func (s *Set) IDs() []string {
 	s.mu.Lock()

@@ -11,6 +11,7 @@ import (
 // watcher is one Watch under way.
 type watcher struct {
 	meta task.Meta     // the newest state that was delivered; guarded by Set.mu
+	err  error         // why there will be none; guarded by Set.mu
 	wake chan struct{} // one place: there is a newer state, or the set was closed
 }
 
@@ -73,7 +74,7 @@ func (s *Set) newest(w *watcher) (task.Meta, error) {
 	if s.closed != nil && !w.meta.State.Ready() {
 		return task.Meta{}, s.closed
 	}
-	return w.meta, nil
+	return w.meta, w.err
 }
 
 // show hands a state to those who watch the task; the caller holds mu.

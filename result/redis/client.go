@@ -1,0 +1,43 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+
+	"github.com/redis/rueidis"
+)
+
+// connections is how many carry the commands of all goroutines, as a power of two; one more is the subscription's.
+const connections = 1
+
+// options say how the client library connects. It only ever retries here what is written here: with its own retries a waiter could
+// not tell how long it waits.
+func (b *Backend) options() rueidis.ClientOption {
+	ep := b.endpoint
+	return rueidis.ClientOption{
+		InitAddress: []string{ep.address}, Username: ep.username, Password: ep.password, SelectDB: ep.database, ClientName: ep.name,
+		ClientSetInfo: rueidis.DisableClientSetInfo, AlwaysRESP2: ep.resp2,
+		Dialer: net.Dialer{Timeout: ep.connect}, ConnWriteTimeout: ep.answer, DialCtxFn: b.dial,
+		DisableCache: true, DisableRetry: true, ForceSingleClient: true, PipelineMultiplex: connections,
+		// else a context that ends in the middle of a command takes the connection, and what others sent on it, with it
+		AlwaysPipelining:   true,
+		ReadBufferEachConn: 64 << 10, WriteBufferEachConn: 64 << 10,
+	}
+}
+
+// dial makes one connection, unless the store is closed.
+func (b *Backend) dial(ctx context.Context, address string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(b.life, cancel)()
+	if b.endpoint.tls == nil {
+		return dialer.DialContext(ctx, "tcp", address)
+	}
+	conf, err := b.endpoint.tls.config()
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Dialer{NetDialer: dialer, Config: conf}
+	return secure.DialContext(ctx, "tcp", address)
+}

@@ -1,0 +1,233 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/testserver"
+	"github.com/seed-399731e2/taskq/result"
+	"github.com/seed-399731e2/taskq/result/redis"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// persist stores as a worker does: again and again until it works.
+func persist(t *testing.T, b result.Backend, m task.Meta) {
+	t.Helper()
+	eventually(t, "the outcome is stored", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		err := b.Store(ctx, m)
+		if err != nil && !errors.Is(err, result.ErrUnavailable) {
+			t.Errorf("store: %v, want only that the server is away", err)
+		}
+		return err == nil
+	})
+}
+
+func TestNoOutcomeIsLostWhenTheServerIsKilledAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	worker, client := opened(t, redis.Config{URL: server.URL}), opened(t, redis.Config{URL: server.URL})
+	const n = 500
+	var waiting, storing sync.WaitGroup
+	for i := range n {
+		waiting.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if m, err := client.Wait(ctx, strconv.Itoa(i)); err != nil || string(m.Result) != strconv.Itoa(i) {
+				t.Errorf("outcome of %d = %s, %v", i, m.Result, err)
+			}
+		})
+	}
+	go1, go2 := make(chan struct{}), make(chan struct{})
+	for i := range n {
+		storing.Go(func() {
+			if i%2 == 0 {
+				<-go1
+			} else {
+				<-go2
+			}
+			persist(t, worker, success(strconv.Itoa(i), strconv.Itoa(i)))
+		})
+	}
+	close(go1) // half of them in the middle of a kill
+	server.Kill()
+	close(go2) // the others while it is away
+	server.Start()
+	server.Restart()
+	storing.Wait()
+	waiting.Wait()
+}
+
+func TestReadersWaitForAServerThatIsAway(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	b := opened(t, redis.Config{URL: server.URL})
+	store(t, b, success("t", "1"))
+	server.Kill()
+	err := b.Store(t.Context(), success("u", "1"))
+	if !errors.Is(err, result.ErrUnavailable) {
+		t.Errorf("store: %v, want ErrUnavailable at once", err)
+	}
+	brief, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := b.Get(brief, "t"); !errors.Is(err, result.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("get: %v, want ErrUnavailable and the deadline", err)
+	}
+	if _, err := b.Wait(brief, "t"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("wait: %v, want the deadline", err)
+	}
+	got := make(chan error)
+	for _, read := range []func() (task.Meta, error){
+		func() (task.Meta, error) { return b.Get(t.Context(), "t") },
+		func() (task.Meta, error) { return b.Wait(t.Context(), "t") },
+		func() (task.Meta, error) {
+			return task.Meta{State: task.Success}, b.SaveGroup(t.Context(), task.Ref{ID: "g"})
+		},
+	} {
+		go func() {
+			m, err := read()
+			if err == nil && m.State != task.Success {
+				err = fmt.Errorf("state %s", m.State)
+			}
+			got <- err
+		}()
+	}
+	server.Start()
+	for range 3 {
+		if err := <-got; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestALostSubscriptionIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	b := opened(t, redis.Config{URL: server.URL})
+	ended := make(chan task.Meta)
+	go func() {
+		m, _ := b.Wait(t.Context(), "t")
+		ended <- m
+	}()
+	for range 3 {
+		eventually(t, "it is subscribed to", func() bool { return server.Do("PUBSUB", "CHANNELS") != "" })
+		server.Do("CLIENT", "KILL", "TYPE", "pubsub")
+	}
+	store(t, b, success("t", "1"))
+	if m := <-ended; m.State != task.Success {
+		t.Errorf("state = %s", m.State)
+	}
+}
+
+func TestAServerThatIsSilentDelaysAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	b := opened(t, redis.Config{URL: server.URL})
+	ended := make(chan error)
+	go func() {
+		_, err := b.Wait(t.Context(), "t")
+		ended <- err
+	}()
+	eventually(t, "it is subscribed to", func() bool { return server.Do("PUBSUB", "CHANNELS") != "" })
+	server.Pause()
+	brief, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := b.Store(brief, success("t", "1")); !errors.Is(err, result.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("store: %v, want ErrUnavailable and the deadline", err)
+	}
+	server.Continue()
+	persist(t, b, success("t", "1"))
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALazyStoreComesUpWithItsServer(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	server.Kill()
+	if _, err := redis.Open(t.Context(), redis.Config{URL: server.URL}); !errors.Is(err, result.ErrUnavailable) {
+		t.Errorf("open: %v, want ErrUnavailable", err)
+	}
+	b := opened(t, redis.Config{URL: server.URL, Lazy: true})
+	ended := make(chan error)
+	go func() {
+		_, err := b.Wait(t.Context(), "t")
+		ended <- err
+	}()
+	server.Start()
+	persist(t, b, success("t", "1"))
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRefusedCredentialsAreNamedWithoutThePassword(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	server.Do("ACL", "SETUSER", "reader", "on", ">reader-secret", "~*", "&*", "+get", "+hello", "+client", "+select", "+ping")
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []*url.Userinfo{url.UserPassword("", "open-sesame"), url.UserPassword("nobody", "open-sesame"), nil} {
+		u.User = user
+		for _, lazy := range []bool{false, true} {
+			_, err := redis.Open(t.Context(), redis.Config{URL: u.String(), Lazy: lazy})
+			if !errors.Is(err, result.ErrAccess) || strings.Contains(fmt.Sprint(err), "sesame") {
+				t.Errorf("%v, want ErrAccess without the password", err)
+			}
+		}
+	}
+	u.User = url.UserPassword("reader", "reader-secret")
+	b := opened(t, redis.Config{URL: u.String()})
+	if err := b.Store(t.Context(), success("t", "1")); !errors.Is(err, result.ErrAccess) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("store: %v, want ErrAccess", err)
+	}
+	u.User, u.Path = url.UserPassword("", mustPassword(t, server.URL)), "/99999"
+	if _, err := redis.Open(t.Context(), redis.Config{URL: u.String()}); !errors.Is(err, broker.ErrInvalid) {
+		t.Errorf("open: %v, want ErrInvalid for the database", err)
+	}
+}
+
+func mustPassword(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := u.User.Password()
+	return password
+}
+
+func TestAFullServerIsAnErrorThatLosesNothing(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	b := opened(t, redis.Config{URL: server.URL})
+	store(t, b, failure("t"))
+	server.Do("CONFIG", "SET", "maxmemory", "1")
+	err := b.Store(t.Context(), success("t", "1"))
+	if err == nil || !strings.Contains(err.Error(), "maxmemory") || errors.Is(err, broker.ErrInvalid) || errors.Is(err, broker.ErrClosed) {
+		t.Errorf("store: %v, want an error about maxmemory after which a worker tries again", err)
+	}
+	if m, err := b.Get(t.Context(), "t"); err != nil || m.State != task.Failure {
+		t.Errorf("state = %s, %v; want FAILURE as before", m.State, err)
+	}
+	if err := b.SaveGroup(t.Context(), task.Ref{ID: "g"}); err == nil || !strings.Contains(err.Error(), "maxmemory") {
+		t.Errorf("save a group: %v, want an error about maxmemory", err)
+	}
+	server.Do("CONFIG", "SET", "maxmemory", "0")
+	store(t, b, success("t", "1"))
+	if m, err := b.Wait(t.Context(), "t"); err != nil || m.State != task.Success {
+		t.Errorf("state = %s, %v", m.State, err)
+	}
+}
