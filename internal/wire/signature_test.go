@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
@@ -129,7 +130,7 @@ func TestEveryOptionOfASignatureSurvives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(task.CallOptions{})); diff != "" {
 		t.Errorf("signature (-want +got):\n%s", diff)
 	}
 	options := plainJSON[map[string]any](t, string(raw))["options"].(map[string]any)
@@ -179,7 +180,7 @@ func TestSignaturesAreReadAsTolerantlyAsCeleryReads(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(task.Signature{Task: "t", Args: []any{}, Kwargs: map[string]any{}, CallOptions: want}, got); diff != "" {
+			if diff := cmp.Diff(task.Signature{Task: "t", Args: []any{}, Kwargs: map[string]any{}, CallOptions: want}, got, cmpopts.IgnoreUnexported(task.CallOptions{})); diff != "" {
 				t.Errorf("signature (-want +got):\n%s", diff)
 			}
 		})

@@ -143,7 +143,7 @@ func (b *Backend) Store(ctx context.Context, meta task.Meta) error {
 	if meta.Codec != nil && meta.Codec.ContentType() != (codec.JSON{}).ContentType() {
 		return fmt.Errorf("redis: store the outcome of %s: %w: results are kept as JSON, not as %s", meta.ID, errors.ErrUnsupported, meta.Codec.ContentType())
 	}
-	doc, err := wire.EncodeResult(meta)
+	doc, err := wire.EncodeResult(meta, nil)
 	if err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
@@ -183,7 +183,7 @@ func decode(id string, doc []byte) (task.Meta, error) {
 	if len(doc) == 0 {
 		return task.Meta{ID: id, State: task.Pending}, nil
 	}
-	meta, err := wire.DecodeResult(doc)
+	meta, err := wire.DecodeResult(doc, nil)
 	if err != nil {
 		return task.Meta{}, fmt.Errorf("redis: outcome of %s: %w", id, err)
 	}
