@@ -23,8 +23,69 @@ type Codec interface {
 	Unmarshal(data []byte, dst any) error
 }
 
+// Envelope is a codec that wraps what another one encoded, such as the signed messages of Celery's "auth". Marshal wraps what Inner
+// encoded; Unmarshal opens, and decodes what is in it.
+type Envelope interface {
+	Codec
+	// Inner is the codec for what is sent when nothing else is said.
+	Inner() Codec
+	// Open checks the envelope and returns what is in it, with its codec. The error for one that cannot be trusted wraps ErrRefused.
+	Open(data []byte) (Codec, []byte, error)
+	// Seal wraps what inner encoded.
+	Seal(inner Codec, data []byte) ([]byte, error)
+}
+
+// Limits bound what is read from a message. A field that is 0 has its default.
+type Limits struct {
+	BodyBytes     int // of the body as it is sent; 64 MiB
+	UnpackedBytes int // of the body when it is unpacked; 64 MiB
+	Depth         int // of nested arrays and objects; MaxDepth
+}
+
 // Raw is one value in encoded form. Which codec encoded it is known from where it was found.
 type Raw []byte
+
+// ByName returns the codec of one of Celery's names, "json" or "msgpack", or of its content type. The error says why the others of
+// Celery are not among them. An Envelope has keys and is made by its package.
+func ByName(name string) (Codec, error) {
+	for _, c := range []struct {
+		name string
+		Codec
+	}{{"json", JSON{}}, {"msgpack", Msgpack{}}} {
+		if name == c.name || name == c.ContentType() {
+			return c.Codec, nil
+		}
+	}
+	switch name {
+	case "pickle", typePickle:
+		return nil, errors.New("codec: the serializer pickle is refused for good: it runs code of the sender's choice; use json or msgpack")
+	case "yaml", typeYAML:
+		return nil, errors.New("codec: the serializer yaml is not spoken here; use json or msgpack")
+	}
+	return nil, fmt.Errorf("codec: unknown serializer %q; use json or msgpack", clip(name))
+}
+
+// WithMaxDepth returns c with another limit on how deep arrays and objects may be nested; 0 leaves it as it is.
+func WithMaxDepth(c Codec, depth int) Codec {
+	if depth <= 0 {
+		return c
+	}
+	switch c := c.(type) {
+	case JSON:
+		c.MaxDepth = depth
+		return c
+	case Msgpack:
+		c.MaxDepth = depth
+		return c
+	}
+	return c
+}
+
+// The content types that are known to be refused (kombu/serialization.py).
+const (
+	typePickle = "application/x-python-serialize"
+	typeYAML   = "application/x-yaml"
+)
 
 // Set is what a process accepts, by content type (Celery's accept_content).
 type Set map[string]Codec
@@ -49,10 +110,14 @@ func (s Set) ForContentType(contentType string) (Codec, error) {
 	}
 	accepted := strings.Join(slices.Sorted(maps.Keys(s)), ", ")
 	switch contentType {
-	case "application/x-python-serialize":
+	case typePickle:
 		return nil, fmt.Errorf("codec: %w of type pickle (%s): pickle runs code of the sender's choice and only Python can read it; set task_serializer='json' in the sender", ErrRefused, contentType)
+	case typeYAML:
+		return nil, fmt.Errorf("codec: %w of type yaml (%s), which is not spoken here; set task_serializer='json' in the sender", ErrRefused, contentType)
 	case "":
 		return nil, fmt.Errorf("codec: %w without a content type; accepted: %s", ErrRefused, accepted)
+	case (Msgpack{}).ContentType(), (JSON{}).ContentType(), "application/data":
+		return nil, fmt.Errorf("codec: %w of type %s; accepted: %s; add it to accept_content here, or change task_serializer in the sender", ErrRefused, contentType, accepted)
 	}
-	return nil, fmt.Errorf("codec: %w of type %q; accepted: %s; set task_serializer='json' in the sender", ErrRefused, contentType, accepted)
+	return nil, fmt.Errorf("codec: %w of type %q; accepted: %s; change task_serializer in the sender", ErrRefused, contentType, accepted)
 }

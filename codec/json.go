@@ -1,12 +1,10 @@
 package codec
 
 import (
-	"fmt"
-	"reflect"
 	"unicode/utf8"
 )
 
-// MaxDepth is how deep arrays and objects may be nested in JSON when nothing else is said.
+// MaxDepth is how deep arrays and objects may be nested when nothing else is said.
 const MaxDepth = 128
 
 // JSON is Celery's default serialisation: JSON as Python writes and reads it. The zero value is ready to use.
@@ -41,7 +39,7 @@ func (JSON) ContentEncoding() string { return "utf-8" }
 
 // Marshal implements Codec.
 func (j JSON) Marshal(v any) ([]byte, error) {
-	e := encoder{maxDepth: j.depth()}
+	e := encoder{format: jsonFormat{}, maxDepth: depth(j.MaxDepth)}
 	if err := e.any(v); err != nil {
 		return nil, err
 	}
@@ -50,72 +48,63 @@ func (j JSON) Marshal(v any) ([]byte, error) {
 
 // Unmarshal implements Codec. After an error, *dst may be filled in part.
 func (j JSON) Unmarshal(data []byte, dst any) error {
-	d := decoder{scanner: scanner{data: data, maxDepth: j.depth()}}
 	if !utf8.Valid(data) {
-		return &jsonError{text: "invalid UTF-8"}
+		return &formatError{text: "invalid UTF-8"}
 	}
-	if err := d.target(dst); err != nil {
+	s := scanner{data: data, maxDepth: depth(j.MaxDepth)}
+	split, err := s.split(dst)
+	if !split {
+		whole := s // the decoder's is on the heap
+		err = decode(decoder{source: &whole}, dst)
+		s = whole
+	}
+	if err != nil {
 		return err
 	}
-	if d.peek(); d.pos < len(data) {
-		return d.syntax("more data after the value")
+	if s.peek(); s.pos < len(data) {
+		return s.syntax("more data after the value")
 	}
 	return nil
 }
 
-func (j JSON) depth() int {
-	if j.MaxDepth > 0 {
-		return j.MaxDepth
-	}
-	return MaxDepth
-}
-
-// target decodes into what dst points to. The cases are the hot ones: messages are split, not decoded.
-func (d *decoder) target(dst any) (err error) {
+// split does the hot part of decoding: messages are split, not decoded.
+func (s *scanner) split(dst any) (done bool, err error) {
 	switch dst := dst.(type) {
 	case *Raw:
-		*dst, err = d.skip()
-		return err
+		*dst, err = s.skip()
 	case *[]Raw:
-		*dst, err = d.split()
-		return err
+		*dst = nil
+		if s.null() {
+			break
+		}
+		*dst = []Raw{}
+		err = s.list(func() error {
+			part, err := s.skip()
+			*dst = append(*dst, part)
+			return err
+		}, "a list")
 	case *map[string]Raw:
-		*dst, err = d.splitObject()
-		return err
+		*dst = nil
+		if s.null() {
+			break
+		}
+		*dst = map[string]Raw{}
+		err = s.object(func(key string) error {
+			part, err := s.skip()
+			(*dst)[key] = part
+			return err
+		})
+	default:
+		return false, nil
 	}
-	v := reflect.ValueOf(dst)
-	if v.Kind() != reflect.Pointer || v.IsNil() {
-		return &jsonError{text: fmt.Sprintf("cannot decode into %T: not a pointer", dst)}
-	}
-	return d.value(v.Elem())
+	return true, err
 }
 
-// split returns the elements of a list, nil for null.
-func (d *decoder) split() ([]Raw, error) {
-	if d.null() {
-		return nil, nil
+func depth(limit int) int {
+	if limit > 0 {
+		return limit
 	}
-	parts := []Raw{}
-	err := d.list(func() error {
-		part, err := d.skip()
-		parts = append(parts, part)
-		return err
-	}, "a list")
-	return parts, err
-}
-
-// splitObject returns the members of an object, nil for null.
-func (d *decoder) splitObject() (map[string]Raw, error) {
-	if d.null() {
-		return nil, nil
-	}
-	parts := map[string]Raw{}
-	err := d.object(func(key string) error {
-		part, err := d.skip()
-		parts[key] = part
-		return err
-	})
-	return parts, err
+	return MaxDepth
 }
 
 // MarshalJSON implements json.Marshaler.

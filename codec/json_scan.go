@@ -16,7 +16,7 @@ type scanner struct {
 }
 
 func (s *scanner) syntax(format string, args ...any) error {
-	return &jsonError{text: fmt.Sprintf("byte %d: ", s.pos) + fmt.Sprintf(format, args...)}
+	return &formatError{text: fmt.Sprintf("byte %d: ", s.pos) + fmt.Sprintf(format, args...)}
 }
 
 // unexpected is the error for what is at the cursor.
@@ -152,7 +152,7 @@ func (s *scanner) skip() (Raw, error) {
 	case '"':
 		_, _, err = s.quoted()
 	default:
-		_, err = s.scalar()
+		_, err = s.bare()
 	}
 	return s.data[start:s.pos:s.pos], err
 }
@@ -189,6 +189,13 @@ func (s *scanner) skipObject() error {
 		}
 	}
 }
+
+// asJSON implements source.
+func (s *scanner) asJSON() (Raw, error) { return s.skip() }
+
+func (s *scanner) mark() mark { return mark{s.pos, s.depth} }
+
+func (s *scanner) reset(to mark) { s.pos, s.depth = to.pos, to.depth }
 
 // text takes the string at the cursor.
 func (s *scanner) text() (string, error) {

@@ -32,6 +32,10 @@ type Request struct {
 	// Headers are the custom ones: all that Celery does not know.
 	Headers map[string]any
 	Embed   Embed
+	// Envelope is what the body was signed with, nil when it was not; what is sent on with its parts must be signed again.
+	Envelope codec.Envelope
+	// Compression of the body, as the message's header says; "" is none.
+	Compression string
 
 	// How it was delivered.
 	Queue                string

@@ -10,14 +10,6 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// Limits bound what Decode takes. A field that is 0 has its default.
-type Limits struct {
-	BodyBytes int // of the body, also when it is unpacked; 64 MiB
-	Depth     int // of nested arrays and objects in JSON; as the codec says
-}
-
-const defaultBodyBytes = 64 << 20
-
 // Decode reads a task message of protocol 2, 1 or the hybrid form. The arguments stay encoded and alias the delivery's body. The
 // error is a *MalformedError.
 //
@@ -80,43 +72,9 @@ func blame(err error, req *task.Request) error {
 	return bad
 }
 
-// payload is a body and the codec that reads it.
-type payload struct {
-	codec codec.Codec
-	bytes []byte
-}
-
-// open finds the codec and unpacks the body.
-func open(d *broker.Delivery, accept codec.Set, limits Limits) (payload, error) {
-	limit := limits.BodyBytes
-	if limit <= 0 {
-		limit = defaultBodyBytes
-	}
-	c, err := accept.ForContentType(d.ContentType)
-	if err != nil {
-		return payload{}, &MalformedError{Kind: Refused, Err: err}
-	}
-	if len(d.Body) > limit {
-		return payload{}, tooLarge(limit)
-	}
-	body, err := unpack(d.Headers["compression"], d.Body, limit)
-	if err != nil {
-		return payload{}, err
-	}
-	if j, ok := c.(codec.JSON); ok && limits.Depth > 0 {
-		j.MaxDepth = limits.Depth
-		c = j
-	}
-	return payload{codec: c, bytes: body}, nil
-}
-
-func tooLarge(limit int) error {
-	return &MalformedError{Kind: TooLarge, Err: fmt.Errorf("the body is larger than %d bytes", limit)}
-}
-
 // read fills the request. Which protocol it is shows in the headers, then in the body (celery/worker/strategy.py).
 func (p payload) read(req *task.Request, d *broker.Delivery) error {
-	req.Codec = p.codec
+	req.Codec, req.Envelope, req.Compression = p.codec, p.envelope, p.compression
 	req.Headers = customHeaders(d.Headers)
 	if _, ok := d.Headers["task"]; !ok {
 		return p.readObject(req, d)
@@ -247,13 +205,4 @@ func (p payload) readEmbed(req *task.Request, members map[string]codec.Raw) erro
 		}
 	}
 	return nil
-}
-
-func (p payload) null(raw codec.Raw) (bool, error) {
-	if _, ok := p.codec.(codec.JSON); ok || raw == nil {
-		return raw == nil || string(raw) == "null", nil
-	}
-	var v any
-	err := p.codec.Unmarshal(raw, &v)
-	return v == nil, err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -22,7 +23,10 @@ type Outgoing struct {
 	Origin string // who sends: "gen<pid>@<host>"
 	// Embed passes on what is encoded already, by Codec; a part of it wins over Link, LinkError, Chain or Chord.
 	Embed task.Embed
-	Codec codec.Codec // nil means JSON
+	// Codec encodes the body, nil means JSON; an Envelope as codec wraps what its inner one encodes.
+	Codec       codec.Codec
+	Envelope    codec.Envelope    // wraps what Codec encodes; nil: none
+	Compression codec.Compression // nil: none
 }
 
 // Address is where the call goes: to its exchange with its routing key, else through the default exchange to the queue that the
@@ -53,10 +57,14 @@ func encode(o Outgoing) (broker.Message, error) {
 	if err := o.Validate(); err != nil {
 		return broker.Message{}, err
 	}
-	c := o.Codec
-	if c == nil {
-		c = codec.JSON{}
+	p := packing{codec: o.Codec, envelope: o.Envelope, compression: o.Compression}
+	if p.codec == nil {
+		p.codec = codec.JSON{}
 	}
+	if e, ok := p.codec.(codec.Envelope); ok {
+		p.codec, p.envelope = e.Inner(), e
+	}
+	c := p.codec
 	req := o.request(c)
 	var err error
 	if req.Embed, err = o.embed(c); err != nil {
@@ -72,7 +80,7 @@ func encode(o Outgoing) (broker.Message, error) {
 	if kwargs == nil {
 		kwargs = map[string]any{}
 	}
-	msg, err := message(req, args, kwargs, o.Now)
+	msg, err := message(req, p, args, kwargs, o.Now)
 	msg.Transient = o.Transient
 	msg.MessageID, msg.Type, msg.AppID, msg.Timestamp = o.Properties.MessageID, o.Properties.Type, o.Properties.AppID, o.Properties.Timestamp
 	return msg, err
@@ -141,28 +149,23 @@ func (o *Outgoing) request(c codec.Codec) *task.Request {
 }
 
 // message writes a request in protocol 2.
-func message(req *task.Request, args, kwargs any, now time.Time) (broker.Message, error) {
+func message(req *task.Request, p packing, args, kwargs any, now time.Time) (broker.Message, error) {
 	headers, err := headers(req)
 	if err != nil {
 		return broker.Message{}, err
 	}
-	body, err := req.Codec.Marshal([]any{args, kwargs, map[string]any{
+	msg, err := p.body([]any{args, kwargs, map[string]any{
 		"callbacks": part(req.Embed.Callbacks), "errbacks": part(req.Embed.Errbacks),
 		"chain": part(req.Embed.Chain), "chord": part(req.Embed.Chord),
 	}})
 	if err != nil {
 		return broker.Message{}, err
 	}
-	return broker.Message{
-		ContentType:     req.Codec.ContentType(),
-		ContentEncoding: req.Codec.ContentEncoding(),
-		Headers:         headers,
-		Priority:        req.Priority,
-		CorrelationID:   req.CorrelationID,
-		ReplyTo:         req.ReplyTo,
-		Expiration:      expiration(req.Expires, now),
-		Body:            body,
-	}, nil
+	maps.Copy(headers, msg.Headers)
+	msg.Headers = headers
+	msg.Priority, msg.CorrelationID, msg.ReplyTo = req.Priority, req.CorrelationID, req.ReplyTo
+	msg.Expiration = expiration(req.Expires, now)
+	return msg, nil
 }
 
 func part(raw codec.Raw) any {

@@ -9,8 +9,9 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// Retry writes the message that runs the request again at eta: the same id, arguments and followers, one retry more. A zero eta means
-// at once. A request of protocol 1 goes out as protocol 2.
+// Retry writes the message that runs the request again at eta: the same id, arguments and followers, one retry more, in the codec,
+// envelope and compression that the request came in; a compression that is only read is left out. A zero eta means at once. A request
+// of protocol 1 goes out as protocol 2.
 func Retry(req *task.Request, eta, now time.Time) (broker.Message, error) {
 	next := *req
 	next.Retries++
@@ -39,7 +40,9 @@ func Retry(req *task.Request, eta, now time.Time) (broker.Message, error) {
 	}
 	var msg broker.Message
 	if err == nil {
-		msg, err = message(&next, args, kwargs, now)
+		p := packing{codec: next.Codec, envelope: req.Envelope}
+		p.compression, _ = codec.ParseCompression(req.Compression)
+		msg, err = message(&next, p, args, kwargs, now)
 	}
 	if err != nil {
 		return broker.Message{}, fmt.Errorf("wire: retry %s[%s]: %w", req.Name, req.ID, err)

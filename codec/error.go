@@ -1,22 +1,25 @@
 package codec
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 	"strings"
 )
 
-// jsonError is a value that cannot be read or written, and where it is.
-type jsonError struct {
-	path string // "visits[2].atime"; "" is the top
-	text string
-	err  error // what a type's own method returned; nil when text says it all
+// formatError is a value that cannot be read or written, and where it is.
+type formatError struct {
+	format string // "" is JSON
+	path   string // "visits[2].atime"; "" is the top
+	text   string
+	err    error // what a type's own method returned; nil when text says it all
 }
 
 // Error implements error.
-func (e *jsonError) Error() string {
+func (e *formatError) Error() string {
 	var b strings.Builder
-	b.WriteString("json: ")
+	b.WriteString(cmp.Or(e.format, "json"))
+	b.WriteString(": ")
 	if e.path != "" {
 		b.WriteString(e.path)
 		b.WriteString(": ")
@@ -29,7 +32,7 @@ func (e *jsonError) Error() string {
 }
 
 // Unwrap returns what a type's own method returned.
-func (e *jsonError) Unwrap() error { return e.err }
+func (e *formatError) Unwrap() error { return e.err }
 
 // inMember and inElement add the place to an error on its way up.
 func inMember(err error, key string) error { return inPlace(err, clip(key)) }
@@ -37,7 +40,7 @@ func inMember(err error, key string) error { return inPlace(err, clip(key)) }
 func inElement(err error, i int) error { return inPlace(err, "["+strconv.Itoa(i)+"]") }
 
 func inPlace(err error, segment string) error {
-	e, ok := errors.AsType[*jsonError](err)
+	e, ok := errors.AsType[*formatError](err)
 	if !ok {
 		return err
 	}

@@ -2,7 +2,7 @@ package codec
 
 import "reflect"
 
-// valueAny decodes into an interface: into the pointer that it holds, else, when any value fits, into what the JSON says.
+// valueAny decodes into an interface: into the pointer that it holds, else, when any value fits, into what the document says.
 func (d *decoder) valueAny(v reflect.Value) error {
 	if e := v.Elem(); e.Kind() == reflect.Pointer && !e.IsNil() && d.peek() != 'n' {
 		return d.value(e)
@@ -53,17 +53,15 @@ func (d *decoder) any() (any, error) {
 	case '"':
 		return d.text()
 	}
-	start := d.pos
-	kind, err := d.scalar()
+	kind, token, err := d.scalar()
 	if err != nil {
 		return nil, err
 	}
-	token := d.data[start:d.pos]
 	switch kind {
 	case nullToken:
 		return nil, nil
 	case boolToken:
 		return token[0] == 't', nil
 	}
-	return d.anyNumber(token, kind)
+	return anyNumber(token, kind)
 }

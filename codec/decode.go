@@ -9,15 +9,48 @@ import (
 	"strings"
 )
 
-// decoder reads JSON into Go values.
+// source is an encoded document that is read value by value. Bytes and times that its format has of its own show as kombu's tagged
+// values, so that each Go type reads them by one rule.
+type source interface {
+	// peek returns how JSON would begin what comes next: '{', '[', '"', 'n' for null, something else for a scalar, 0 at the end.
+	peek() byte
+	null() bool // takes null when it comes next
+	// list and object call their function with the cursor on each element and each member's value.
+	list(element func() error, want string) error
+	object(member func(key string) error) error
+	text() (string, error)
+	// scalar takes what is no text and no container; the token is its text in JSON, good until the next call.
+	scalar() (kind scalarKind, token []byte, err error)
+	skip() (Raw, error)   // checks the next value and returns it as it is encoded
+	asJSON() (Raw, error) // takes the next value as JSON
+	tagged() (t tagged, ok bool, err error)
+	mismatch(want string) error // takes the next value and says what it is
+	mark() mark
+	reset(to mark)
+}
+
+// mark is a place in a source.
+type mark struct{ pos, depth int }
+
+// decoder reads a document into Go values.
 type decoder struct {
-	scanner
+	source
+	bytes   bool                    // the format tells bytes from text
 	structs map[reflect.Type]fields // made once per document: there is no state between two
+}
+
+// decode reads the next value into what dst points to.
+func decode(d decoder, dst any) error {
+	v := reflect.ValueOf(dst)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return &formatError{text: fmt.Sprintf("cannot decode into %T: not a pointer", dst)}
+	}
+	return d.value(v.Elem())
 }
 
 // mismatch is the error for a value of another type than the one that is wanted.
 func mismatch(got string, want reflect.Type) error {
-	return &jsonError{text: fmt.Sprintf("got %s, want %s", got, want)}
+	return &formatError{text: fmt.Sprintf("got %s, want %s", got, want)}
 }
 
 // mismatch is the error for the value at the cursor; a syntax error when it is no value.
@@ -26,7 +59,7 @@ func (s *scanner) mismatch(want string) error {
 	if err != nil {
 		return err
 	}
-	return &jsonError{text: fmt.Sprintf("got %s, want %s", describe(token), want)}
+	return &formatError{text: fmt.Sprintf("got %s, want %s", describe(token), want)}
 }
 
 // describe names what an encoded value is.
@@ -131,8 +164,8 @@ func (d *decoder) quotedScalar(f reflect.Value) error {
 	if err != nil {
 		return err
 	}
-	inner := decoder{scanner: scanner{data: []byte(text), maxDepth: 1}}
-	if err := inner.value(f); err != nil {
+	inner := &scanner{data: []byte(text), maxDepth: 1}
+	if err := (&decoder{source: inner}).value(f); err != nil {
 		return err
 	}
 	if inner.peek(); inner.pos < len(text) {
@@ -179,11 +212,11 @@ func setKey(k reflect.Value, key string) error {
 	}
 	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](k.Addr()); ok {
 		if err := u.UnmarshalText([]byte(key)); err != nil {
-			return &jsonError{text: k.Type().String() + ": ", err: err}
+			return &formatError{text: k.Type().String() + ": ", err: err}
 		}
 		return nil
 	}
-	bad := &jsonError{text: fmt.Sprintf("a key does not fit %s", k.Type())}
+	bad := &formatError{text: fmt.Sprintf("a key does not fit %s", k.Type())}
 	switch k.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		n, err := strconv.ParseInt(key, 10, k.Type().Bits())
@@ -247,14 +280,14 @@ func (d *decoder) valueString(v reflect.Value) error {
 			v.SetString(text)
 		}
 		return err
-	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8:
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8 && !d.bytes:
 		text, err := d.text()
 		if err != nil {
 			return err
 		}
 		b, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
-			return &jsonError{text: fmt.Sprintf("got a string that is no base64, want %s", v.Type())}
+			return &formatError{text: fmt.Sprintf("got a string that is no base64, want %s", v.Type())}
 		}
 		v.SetBytes(b)
 		return nil
@@ -266,13 +299,10 @@ func (d *decoder) valueScalar(v reflect.Value) error {
 	if v.Kind() == reflect.Interface {
 		return d.valueAny(v)
 	}
-	d.peek()
-	start := d.pos
-	kind, err := d.scalar()
+	kind, token, err := d.scalar()
 	if err != nil {
 		return err
 	}
-	token := d.data[start:d.pos]
 	switch kind {
 	case nullToken: // leaves a scalar alone, as in encoding/json
 		if v.Kind() == reflect.Map || v.Kind() == reflect.Slice {
@@ -286,5 +316,5 @@ func (d *decoder) valueScalar(v reflect.Value) error {
 		v.SetBool(token[0] == 't')
 		return nil
 	}
-	return d.setNumber(v, token, kind)
+	return setNumber(v, token, kind)
 }

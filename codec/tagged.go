@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"reflect"
@@ -11,26 +12,27 @@ import (
 // tagged is one of kombu's typed values (kombu/utils/json.py, ≥ 5.3): {"__type__": name, "__value__": value}.
 type tagged struct {
 	name  string
-	value Raw
+	value Raw    // JSON; nil when data has it
+	data  []byte // bytes, or text, of a format that has a type for it; aliases the document
 }
 
 // tagged takes the object at the cursor when its keys are exactly those of a typed value. Else the cursor stays where it is.
-func (d *decoder) tagged() (t tagged, ok bool, err error) {
-	start, depth := d.pos, d.depth
+func (s *scanner) tagged() (t tagged, ok bool, err error) {
+	start := s.mark()
 	defer func() {
 		if !ok {
-			d.pos, d.depth = start, depth
+			s.reset(start)
 		}
 	}()
-	if d.peek() != '{' || d.enter() != nil || d.peek() != '"' {
+	if s.peek() != '{' || s.enter() != nil || s.peek() != '"' {
 		return t, false, nil // whoever reads the object says what is wrong
 	}
 	for range 2 {
-		key, err := d.key()
+		key, err := s.key()
 		if err != nil || key != "__type__" && key != "__value__" {
 			return t, false, nil
 		}
-		token, err := d.skip()
+		token, err := s.skip()
 		if err != nil {
 			return t, false, nil
 		}
@@ -39,29 +41,44 @@ func (d *decoder) tagged() (t tagged, ok bool, err error) {
 		} else if token[0] == '"' {
 			t.name, _ = (&scanner{data: token}).text()
 		}
-		if d.peek() == ',' {
-			d.pos++
-			d.peek()
+		if s.peek() == ',' {
+			s.pos++
+			s.peek()
 		}
 	}
-	if d.peek() != '}' || t.name == "" || t.value == nil {
+	if s.peek() != '}' || t.name == "" || t.value == nil {
 		return t, false, nil
 	}
-	return t, true, d.leave()
+	return t, true, s.leave()
 }
 
 // text is the value as text: what kombu < 5.3 sends for it.
 func (t tagged) text() (string, error) {
+	switch {
+	case t.value != nil:
+	case t.name == "base64":
+		return base64.StdEncoding.EncodeToString(t.data), nil
+	default:
+		return string(t.data), nil
+	}
 	switch t.name {
 	case "datetime", "date", "time", "decimal", "bytes", "base64":
 		if t.value[0] != '"' {
-			return "", &jsonError{text: fmt.Sprintf("the __value__ of a %s is %s, want a string", t.name, describe(t.value))}
+			return "", &formatError{text: fmt.Sprintf("the __value__ of a %s is %s, want a string", t.name, describe(t.value))}
 		}
 		return (&scanner{data: t.value}).text()
 	case "uuid":
 		return t.uuid()
 	}
-	return "", &jsonError{text: fmt.Sprintf("unknown __type__ %q", clip(t.name))}
+	return "", &formatError{text: fmt.Sprintf("unknown __type__ %q", clip(t.name))}
+}
+
+// kind is what the value is called in errors.
+func (t tagged) kind() string {
+	if t.name == "base64" || t.name == "bytes" {
+		return "bytes"
+	}
+	return "a " + t.name
 }
 
 func (t tagged) uuid() (string, error) {
@@ -69,11 +86,11 @@ func (t tagged) uuid() (string, error) {
 		Hex string `json:"hex"`
 	}
 	if err := (JSON{}).Unmarshal(t.value, &v); err != nil || len(v.Hex) != 32 {
-		return "", &jsonError{text: `the __value__ of a uuid is not {"hex": 32 digits}`}
+		return "", &formatError{text: `the __value__ of a uuid is not {"hex": 32 digits}`}
 	}
 	for i := 0; i < 32; i += 4 {
 		if _, ok := hex4([]byte(v.Hex[i : i+4])); !ok {
-			return "", &jsonError{text: `the __value__ of a uuid is not {"hex": 32 digits}`}
+			return "", &formatError{text: `the __value__ of a uuid is not {"hex": 32 digits}`}
 		}
 	}
 	h := v.Hex
@@ -81,13 +98,16 @@ func (t tagged) uuid() (string, error) {
 }
 
 func (t tagged) bytes() ([]byte, error) {
+	if t.value == nil {
+		return bytes.Clone(t.data), nil
+	}
 	text, err := t.text()
 	if err != nil || t.name == "bytes" {
 		return []byte(text), err
 	}
 	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return nil, &jsonError{text: "the __value__ of a base64 is no base64"}
+		return nil, &formatError{text: "the __value__ of a base64 is no base64"}
 	}
 	return b, nil
 }
@@ -102,7 +122,7 @@ func (t tagged) any() (any, error) {
 		}
 		at, err := ParseTime(text)
 		if err != nil {
-			return nil, &jsonError{err: err}
+			return nil, &formatError{err: err}
 		}
 		return at, nil
 	case "bytes", "base64":
@@ -125,7 +145,7 @@ func (t tagged) set(v reflect.Value) error {
 		v.SetBytes(b)
 		return err
 	}
-	return mismatch("a "+t.name, v.Type())
+	return mismatch(t.kind(), v.Type())
 }
 
 // textFor takes a string, or the text of a typed value of one of these names. want is the type that it is for.
@@ -142,14 +162,14 @@ func (d *decoder) textFor(want reflect.Type, names ...string) (string, error) {
 	}
 	text, err := t.text()
 	if err == nil && !slices.Contains(names, t.name) {
-		err = mismatch("a "+t.name, want)
+		err = mismatch(t.kind(), want)
 	}
 	return text, err
 }
 
 // known takes a typed value of a known name as its text. A user's own types are left to their Unmarshaler.
 func (d *decoder) known() (text string, ok bool, err error) {
-	start, depth := d.pos, d.depth
+	start := d.mark()
 	t, ok, err := d.tagged()
 	if !ok || err != nil {
 		return "", false, err
@@ -159,14 +179,14 @@ func (d *decoder) known() (text string, ok bool, err error) {
 		text, err = t.text()
 		return text, true, err
 	}
-	d.pos, d.depth = start, depth
+	d.reset(start)
 	return "", false, nil
 }
 
 // year checks what Python's datetime can hold.
 func year(t time.Time) error {
 	if y := t.Year(); y < 1 || y > 9999 {
-		return &jsonError{text: fmt.Sprintf("cannot encode the year %d: Python's datetime ends at 9999", y)}
+		return &formatError{text: fmt.Sprintf("cannot encode the year %d: Python's datetime ends at 9999", y)}
 	}
 	return nil
 }

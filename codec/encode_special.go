@@ -28,21 +28,21 @@ func (e *encoder) special(v reflect.Value) (done bool, err error) {
 	case Raw, time.Time, *big.Int, json.Number:
 		return true, e.any(x)
 	case big.Int:
-		return true, e.bigInt(&x)
+		return true, e.big(&x)
 	case *Raw:
-		return true, e.raw(*x)
+		return true, e.encoded(*x)
 	case *time.Time:
 		return true, e.time(*x)
 	case *json.Number:
-		return true, e.number(*x)
+		return true, e.jsonNumber(*x)
 	case json.Marshaler:
 		return true, e.marshaler(v.Type(), x)
 	case encoding.TextMarshaler:
 		text, err := x.MarshalText()
 		if err != nil {
-			return true, &jsonError{text: v.Type().String() + ": ", err: err}
+			return true, &formatError{text: v.Type().String() + ": ", err: err}
 		}
-		e.buf = appendString(e.buf, string(text))
+		e.buf = e.text(e.buf, string(text))
 		return true, nil
 	}
 	return false, nil
@@ -51,10 +51,22 @@ func (e *encoder) special(v reflect.Value) (done bool, err error) {
 func (e *encoder) marshaler(t reflect.Type, m json.Marshaler) error {
 	text, err := m.MarshalJSON()
 	if err == nil {
-		err = e.raw(append(Raw{}, text...))
+		err = e.fromJSON(append(Raw{}, text...))
 	}
 	if err != nil {
-		return &jsonError{text: t.String() + ": ", err: err}
+		return &formatError{text: t.String() + ": ", err: err}
 	}
 	return nil
+}
+
+// fromJSON writes what is JSON in the encoder's format.
+func (e *encoder) fromJSON(text Raw) error {
+	if _, ok := e.format.(jsonFormat); ok {
+		return e.encoded(text)
+	}
+	var v any
+	if err := (JSON{MaxDepth: e.maxDepth}).Unmarshal(text, &v); err != nil {
+		return err
+	}
+	return e.any(v)
 }

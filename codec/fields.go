@@ -117,7 +117,7 @@ func (f *field) in(v reflect.Value) (reflect.Value, error) {
 		if v.Kind() == reflect.Pointer {
 			if v.IsNil() {
 				if !v.CanSet() {
-					return v, &jsonError{text: fmt.Sprintf("cannot set the embedded pointer to the unexported struct %s", v.Type().Elem())}
+					return v, &formatError{text: fmt.Sprintf("cannot set the embedded pointer to the unexported struct %s", v.Type().Elem())}
 				}
 				v.Set(reflect.New(v.Type().Elem()))
 			}

@@ -23,8 +23,16 @@ const (
 	nonFinite // NaN, Infinity, -Infinity
 )
 
-// scalar takes the next token, which is no string, and says what it is.
-func (s *scanner) scalar() (scalarKind, error) {
+// scalar implements source.
+func (s *scanner) scalar() (scalarKind, []byte, error) {
+	s.peek()
+	start := s.pos
+	kind, err := s.bare()
+	return kind, s.data[start:s.pos], err
+}
+
+// bare takes the next token, which is no string, and says what it is.
+func (s *scanner) bare() (scalarKind, error) {
 	switch c := s.peek(); {
 	case c == 'n' && s.literal("null"):
 		return nullToken, nil
@@ -83,26 +91,26 @@ func (s *scanner) digits() int {
 }
 
 // bigInt reads an integer token of any size.
-func (s *scanner) bigInt(token []byte) (*big.Int, error) {
+func bigInt(token []byte) (*big.Int, error) {
 	if len(token) > maxDigits {
-		return nil, s.syntax("an integer of more than %d digits", maxDigits)
+		return nil, &formatError{text: fmt.Sprintf("an integer of more than %d digits", maxDigits)}
 	}
 	n, _ := new(big.Int).SetString(string(token), 10)
 	return n, nil
 }
 
 // anyNumber reads a number token as int64, *big.Int or float64.
-func (s *scanner) anyNumber(token []byte, kind scalarKind) (any, error) {
+func anyNumber(token []byte, kind scalarKind) (any, error) {
 	if kind != intToken {
-		return s.float(token, kind, 64)
+		return float(token, kind, 64)
 	}
 	if n, err := strconv.ParseInt(string(token), 10, 64); err == nil {
 		return n, nil
 	}
-	return s.bigInt(token)
+	return bigInt(token)
 }
 
-func (s *scanner) float(token []byte, kind scalarKind, bits int) (float64, error) {
+func float(token []byte, kind scalarKind, bits int) (float64, error) {
 	if kind == nonFinite {
 		switch token[0] {
 		case 'N':
@@ -114,18 +122,18 @@ func (s *scanner) float(token []byte, kind scalarKind, bits int) (float64, error
 	}
 	f, err := strconv.ParseFloat(string(token), bits)
 	if err != nil {
-		return 0, s.syntax("%s does not fit float%d", shorten(token), bits)
+		return 0, &formatError{text: fmt.Sprintf("%s does not fit float%d", shorten(token), bits)}
 	}
 	return f, nil
 }
 
 // setNumber puts a number token into v.
-func (s *scanner) setNumber(v reflect.Value, token []byte, kind scalarKind) error {
+func setNumber(v reflect.Value, token []byte, kind scalarKind) error {
 	var err error
 	switch v.Kind() {
 	case reflect.Float32, reflect.Float64:
 		var f float64
-		if f, err = s.float(token, kind, v.Type().Bits()); err == nil {
+		if f, err = float(token, kind, v.Type().Bits()); err == nil {
 			v.SetFloat(f)
 		}
 		return err
@@ -147,7 +155,7 @@ func (s *scanner) setNumber(v reflect.Value, token []byte, kind scalarKind) erro
 		}
 	}
 	if err != nil {
-		return &jsonError{text: fmt.Sprintf("%s does not fit %s", shorten(token), v.Type())}
+		return &formatError{text: fmt.Sprintf("%s does not fit %s", shorten(token), v.Type())}
 	}
 	return mismatch(describe(token), v.Type())
 }

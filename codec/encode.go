@@ -1,9 +1,7 @@
 package codec
 
 import (
-	"bytes"
 	"encoding"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -12,11 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"time"
-	"unicode/utf8"
 )
 
-// encoder writes Go values as JSON.
+// encoder writes Go values in a format.
 type encoder struct {
+	format
 	buf             []byte
 	depth, maxDepth int
 	hops            int // over pointers
@@ -30,29 +28,29 @@ const maxHops = 10 * 1000
 func (e *encoder) any(v any) error {
 	switch v := v.(type) {
 	case nil:
-		e.buf = append(e.buf, "null"...)
+		e.buf = e.null(e.buf)
 	case string:
-		e.buf = appendString(e.buf, v)
+		e.buf = e.text(e.buf, v)
 	case bool:
-		e.buf = strconv.AppendBool(e.buf, v)
+		e.buf = e.boolean(e.buf, v)
 	case int:
-		e.buf = strconv.AppendInt(e.buf, int64(v), 10)
+		e.buf = e.integer(e.buf, int64(v))
 	case int64:
-		e.buf = strconv.AppendInt(e.buf, v, 10)
+		e.buf = e.integer(e.buf, v)
 	case float64:
-		e.buf = appendFloat(e.buf, v, 64)
+		e.buf = e.float(e.buf, v, 64)
 	case []any:
 		return e.anyList(v)
 	case map[string]any:
 		return e.anyMap(v)
 	case Raw:
-		return e.raw(v)
+		return e.encoded(v)
 	case time.Time:
 		return e.time(v)
 	case *big.Int:
-		return e.bigInt(v)
+		return e.big(v)
 	case json.Number:
-		return e.number(v)
+		return e.jsonNumber(v)
 	default:
 		return e.value(reflect.ValueOf(v))
 	}
@@ -61,7 +59,7 @@ func (e *encoder) any(v any) error {
 
 func (e *encoder) enter() error {
 	if e.depth++; e.depth > e.maxDepth {
-		return &jsonError{text: fmt.Sprintf("nested deeper than %d levels, or in a circle", e.maxDepth)}
+		return &formatError{text: fmt.Sprintf("nested deeper than %d levels, or in a circle", e.maxDepth)}
 	}
 	return nil
 }
@@ -77,16 +75,14 @@ func (e *encoder) list(n int, element func(int) error) error {
 	if err := e.enter(); err != nil {
 		return err
 	}
-	e.buf = append(e.buf, '[')
+	e.buf = e.open(e.buf, '[', n)
 	for i := range n {
-		if i > 0 {
-			e.buf = append(e.buf, ',')
-		}
+		e.buf = e.next(e.buf, i)
 		if err := element(i); err != nil {
 			return inElement(err, i)
 		}
 	}
-	e.buf = append(e.buf, ']')
+	e.buf = e.shut(e.buf, '[')
 	e.depth--
 	return nil
 }
@@ -102,65 +98,56 @@ func (e *encoder) object(keys []string, member func(string) error) error {
 	if err := e.enter(); err != nil {
 		return err
 	}
-	e.buf = append(e.buf, '{')
+	e.buf = e.open(e.buf, '{', len(keys))
 	for i, key := range keys {
-		if i > 0 {
-			e.buf = append(e.buf, ',')
-		}
-		e.buf = append(appendString(e.buf, key), ':')
+		e.buf = e.colon(e.text(e.next(e.buf, i), key))
 		if err := member(key); err != nil {
 			return inMember(err, key)
 		}
 	}
-	e.buf = append(e.buf, '}')
+	e.buf = e.shut(e.buf, '{')
 	e.depth--
 	return nil
 }
 
-// raw writes an encoded value, checked: a peer would drop the whole message for a fault in it.
-func (e *encoder) raw(r Raw) error {
+func (e *encoder) encoded(r Raw) error {
 	if r == nil {
 		return e.any(nil)
 	}
-	s := scanner{data: r, maxDepth: e.maxDepth - e.depth}
-	if _, err := s.skip(); err != nil {
-		return err
+	return e.took(e.raw(e.buf, r, e.maxDepth-e.depth))
+}
+
+// took keeps what was appended, unless there was an error.
+func (e *encoder) took(buf []byte, err error) error {
+	if err == nil {
+		e.buf = buf
 	}
-	if s.peek(); s.pos < len(r) || !utf8.Valid(r) {
-		return &jsonError{text: "the raw value is no JSON"}
-	}
-	e.buf = append(e.buf, r...)
-	return nil
+	return err
 }
 
 func (e *encoder) time(t time.Time) error {
 	if err := year(t); err != nil {
 		return err
 	}
-	e.buf = append(appendTime(append(e.buf, '"'), t), '"')
+	e.buf = e.text(e.buf, FormatTime(t))
 	return nil
 }
 
-func (e *encoder) bigInt(n *big.Int) error {
+func (e *encoder) big(n *big.Int) error {
 	if n == nil {
 		return e.any(nil)
 	}
-	if n.BitLen() > maxDigits*3 && len(n.String()) > maxDigits {
-		return &jsonError{text: fmt.Sprintf("an integer of more than %d digits", maxDigits)}
-	}
-	e.buf = n.Append(e.buf, 10)
-	return nil
+	return e.took(e.bigInt(e.buf, n))
 }
 
-func (e *encoder) number(n json.Number) error {
+func (e *encoder) jsonNumber(n json.Number) error {
 	if n == "" {
 		n = "0" // as encoding/json
 	}
 	if _, err := numberText(n.String()); err != nil {
-		return &jsonError{text: fmt.Sprintf("%q is no number", clip(n.String()))}
+		return &formatError{text: fmt.Sprintf("%q is no number", clip(n.String()))}
 	}
-	e.buf = append(e.buf, n...)
-	return nil
+	return e.took(e.number(e.buf, n))
 }
 
 // value writes a value of any type.
@@ -187,7 +174,7 @@ func (e *encoder) value(v reflect.Value) error {
 
 func (e *encoder) pointer(v reflect.Value) error {
 	if e.hops++; e.hops > maxHops {
-		return &jsonError{text: "pointers in a circle"}
+		return &formatError{text: "pointers in a circle"}
 	}
 	err := e.value(v.Elem())
 	e.hops--
@@ -198,36 +185,41 @@ func (e *encoder) structure(v reflect.Value) error {
 	if err := e.enter(); err != nil {
 		return err
 	}
-	e.buf = append(e.buf, '{')
-	first := true
 	known := e.fieldsOf(v.Type())
+	var few [16]*field
+	members := few[:0]
 	for i := range known {
 		f, ok := known[i].of(v)
 		if !ok || known[i].omitEmpty && empty(f) || known[i].omitZero && zero(f) {
 			continue
 		}
-		if !first {
-			e.buf = append(e.buf, ',')
-		}
-		first = false
-		e.buf = append(appendString(e.buf, known[i].name), ':')
-		if err := e.field(&known[i], f); err != nil {
-			return inMember(err, known[i].name)
+		members = append(members, &known[i])
+	}
+	e.buf = e.open(e.buf, '{', len(members))
+	for i, m := range members {
+		e.buf = e.colon(e.text(e.next(e.buf, i), m.name))
+		f, _ := m.of(v)
+		if err := e.field(m, f); err != nil {
+			return inMember(err, m.name)
 		}
 	}
-	e.buf = append(e.buf, '}')
+	e.buf = e.shut(e.buf, '{')
 	e.depth--
 	return nil
 }
 
 func (e *encoder) field(f *field, v reflect.Value) error {
-	start := len(e.buf)
-	if err := e.value(v); err != nil || !f.quoted {
+	if !f.quoted {
+		return e.value(v)
+	}
+	inner := encoder{format: jsonFormat{}, maxDepth: e.maxDepth}
+	if err := inner.value(v); err != nil {
 		return err
 	}
-	if inner := e.buf[start:]; !bytes.Equal(inner, []byte("null")) {
-		e.buf = appendString(e.buf[:start], string(inner))
+	if string(inner.buf) == "null" {
+		return e.any(nil)
 	}
+	e.buf = e.text(e.buf, string(inner.buf))
 	return nil
 }
 
@@ -282,7 +274,7 @@ func keyText(k reflect.Value) (string, error) {
 	if m, ok := reflect.TypeAssert[encoding.TextMarshaler](k); ok {
 		text, err := m.MarshalText()
 		if err != nil {
-			return "", &jsonError{text: k.Type().String() + ": ", err: err}
+			return "", &formatError{text: k.Type().String() + ": ", err: err}
 		}
 		return string(text), nil
 	}
@@ -292,7 +284,7 @@ func keyText(k reflect.Value) (string, error) {
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
 		return strconv.FormatUint(k.Uint(), 10), nil
 	}
-	return "", &jsonError{text: fmt.Sprintf("cannot encode a key of type %s", k.Type())}
+	return "", &formatError{text: fmt.Sprintf("cannot encode a key of type %s", k.Type())}
 }
 
 func (e *encoder) sequence(v reflect.Value) error {
@@ -301,9 +293,7 @@ func (e *encoder) sequence(v reflect.Value) error {
 			return e.any(nil)
 		}
 		if v.Type().Elem().Kind() == reflect.Uint8 {
-			e.buf = append(e.buf, '"')
-			e.buf = base64.StdEncoding.AppendEncode(e.buf, v.Bytes())
-			e.buf = append(e.buf, '"')
+			e.buf = e.bytes(e.buf, v.Bytes())
 			return nil
 		}
 	}
@@ -313,17 +303,17 @@ func (e *encoder) sequence(v reflect.Value) error {
 func (e *encoder) scalar(v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.Bool:
-		e.buf = strconv.AppendBool(e.buf, v.Bool())
+		e.buf = e.boolean(e.buf, v.Bool())
 	case reflect.String:
-		e.buf = appendString(e.buf, v.String())
+		e.buf = e.text(e.buf, v.String())
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		e.buf = strconv.AppendInt(e.buf, v.Int(), 10)
+		e.buf = e.integer(e.buf, v.Int())
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		e.buf = strconv.AppendUint(e.buf, v.Uint(), 10)
+		e.buf = e.unsigned(e.buf, v.Uint())
 	case reflect.Float32, reflect.Float64:
-		e.buf = appendFloat(e.buf, v.Float(), v.Type().Bits())
+		e.buf = e.float(e.buf, v.Float(), v.Type().Bits())
 	default:
-		return &jsonError{text: "cannot encode " + v.Type().String()}
+		return &formatError{text: "cannot encode " + v.Type().String()}
 	}
 	return nil
 }

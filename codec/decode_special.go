@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"math/big"
 	"reflect"
-	"strings"
 	"time"
 )
 
@@ -40,21 +39,25 @@ func (d *decoder) timeValue(dst *time.Time) error {
 	}
 	t, err := ParseTime(text)
 	if err != nil {
-		return &jsonError{err: err}
+		return &formatError{err: err}
 	}
 	*dst = t
 	return nil
 }
 
 func (d *decoder) bigValue(dst *big.Int) error {
-	token, err := d.skip()
-	if err != nil || token[0] == 'n' {
-		return err
+	switch d.peek() {
+	case '{', '[', '"':
+		return d.mismatch(reflect.TypeFor[big.Int]().String())
 	}
-	if strings.Trim(string(token), "-0123456789") != "" {
+	kind, token, err := d.scalar()
+	switch {
+	case err != nil || kind == nullToken:
+		return err
+	case kind != intToken:
 		return mismatch(describe(token), reflect.TypeFor[big.Int]())
 	}
-	n, err := d.bigInt(token)
+	n, err := bigInt(token)
 	if err == nil {
 		dst.Set(n)
 	}
@@ -69,12 +72,15 @@ func (d *decoder) numberValue(dst *json.Number) error {
 			return err
 		}
 	} else {
-		token, err := d.skip()
-		if err != nil || token[0] == 'n' {
-			return err
+		if c == '[' {
+			return d.mismatch(reflect.TypeFor[json.Number]().String())
 		}
-		if kind := describe(token); kind == "a bool" || kind == "a list" || kind == string(token) {
-			return mismatch(kind, reflect.TypeFor[json.Number]())
+		kind, token, err := d.scalar()
+		switch {
+		case err != nil || kind == nullToken:
+			return err
+		case kind != intToken && kind != floatToken:
+			return mismatch(describe(token), reflect.TypeFor[json.Number]())
 		}
 		text = string(token)
 	}
@@ -94,12 +100,12 @@ func (d *decoder) unmarshaler(v reflect.Value, dst json.Unmarshaler) error {
 	case ok:
 		token = appendString(nil, text)
 	default:
-		if token, err = d.skip(); err != nil {
+		if token, err = d.asJSON(); err != nil {
 			return err
 		}
 	}
 	if err := dst.UnmarshalJSON(token); err != nil {
-		return &jsonError{text: v.Type().String() + ": ", err: err}
+		return &formatError{text: v.Type().String() + ": ", err: err}
 	}
 	return nil
 }
@@ -116,7 +122,7 @@ func (d *decoder) textUnmarshaler(v reflect.Value, dst encoding.TextUnmarshaler)
 		return err
 	}
 	if err := dst.UnmarshalText([]byte(text)); err != nil {
-		return &jsonError{text: v.Type().String() + ": ", err: err}
+		return &formatError{text: v.Type().String() + ": ", err: err}
 	}
 	return nil
 }
