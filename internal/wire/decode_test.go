@@ -83,7 +83,7 @@ func wantRequest(t *testing.T, f *fixture) task.Request {
 	headers, protocol := table(t, f.Typed), 2
 	if headers["task"] == nil {
 		protocol = 1
-		for k, v := range decoded[map[string]any](t, []byte(f.body(t))) {
+		for k, v := range decoded[map[string]any](t, []byte(f.body())) {
 			headers[k] = amqpValue(v)
 		}
 	}
@@ -154,11 +154,11 @@ func compareCall(t *testing.T, req *task.Request, f *fixture) {
 	var args []any
 	var kwargs, embed map[string]any
 	if req.Protocol == 2 {
-		body := plainJSON[[]json.RawMessage](t, f.body(t))
+		body := plainJSON[[]json.RawMessage](t, f.body())
 		args, kwargs = plainJSON[[]any](t, string(body[0])), plainJSON[map[string]any](t, string(body[1]))
 		embed = plainJSON[map[string]any](t, string(body[2]))
 	} else {
-		embed = plainJSON[map[string]any](t, f.body(t))
+		embed = plainJSON[map[string]any](t, f.body())
 		args, kwargs = embed["args"].([]any), embed["kwargs"].(map[string]any)
 	}
 	gotArgs := []any{}
@@ -399,7 +399,7 @@ func TestUnpackedBodiesAreLimited(t *testing.T) {
 	t.Parallel()
 	file := path.Join("tasks", "main", "gzip.json")
 	f := load(t, file)
-	small := len(f.body(t)) - 1
+	small := len(f.body()) - 1
 	_, err := wire.Decode(f.delivery(t), jsonOnly(), wire.Limits{UnpackedBytes: small})
 	wantMalformed(t, err, wire.TooLarge)
 	if _, err := wire.Decode(f.delivery(t), jsonOnly(), wire.Limits{UnpackedBytes: small + 1}); err != nil {
