@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/result/internal/waiters"
@@ -24,9 +25,13 @@ import (
 // Config is what a Backend is made of.
 type Config struct {
 	Broker broker.Broker
-	// Keep is how many outcomes that nobody asked for yet are kept in memory, the newest; 0 means 10,000.
-	Keep   int
-	Logger *slog.Logger // nil: slog.Default
+	// Accept are the serializers of replies that are read; nil means JSON.
+	Accept codec.Set
+	// Persistent replies survive a restart of the broker (Celery's result_persistent); others are lost with it.
+	Persistent bool
+	// KeepBytes bounds the outcomes that are kept in memory; the oldest make room. 0 means 64 MiB, some 100,000 small ones.
+	KeepBytes int
+	Logger    *slog.Logger // nil: slog.Default
 }
 
 const (
@@ -57,13 +62,19 @@ var (
 
 // New returns a Backend on the broker, which stays the caller's to close. Nothing is declared until Expect is called.
 func New(cfg Config) *Backend {
-	if cfg.Keep <= 0 {
-		cfg.Keep = 10_000
+	if cfg.KeepBytes <= 0 {
+		cfg.KeepBytes = 64 << 20
+	}
+	if cfg.Accept == nil {
+		cfg.Accept = codec.NewSet(codec.JSON{})
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Backend{cfg: cfg, queue: uuid.NewString(), opening: make(chan struct{}, 1), store: store{keep: cfg.Keep, metas: map[string]task.Meta{}}}
+	return &Backend{
+		cfg: cfg, queue: uuid.NewString(), opening: make(chan struct{}, 1),
+		store: store{limit: cfg.KeepBytes, metas: map[string]task.Meta{}},
+	}
 }
 
 // Expect implements result.Replier: it opens the reply queue on first use.
@@ -104,6 +115,11 @@ func (b *Backend) isOpen() (bool, error) {
 }
 
 // consume declares the reply queue and consumes from it.
+//
+// What is declared decides which replies are lost. Celery deletes its queue with its last consumer (auto_delete), and so with each lost
+// connection, together with the replies that were in it. This queue stays: it is gone queueExpires after its last use. It is durable,
+// as Celery's is since 5.7, because RabbitMQ 4.3 refuses transient queues that are not exclusive, and an exclusive one is bound to a
+// connection. Workers only publish to it, whatever its form, as this one does to those of Python's clients.
 func (b *Backend) consume(ctx context.Context) (broker.Consumer, error) {
 	topology := broker.Topology{Queues: []broker.Queue{{
 		Name: b.queue, Arguments: broker.Table{broker.ArgExpires: int32(queueExpires.Milliseconds())},
@@ -130,16 +146,14 @@ func (b *Backend) receive(ctx context.Context, consumer broker.Consumer, done ch
 	}
 }
 
+// file keeps a reply and hands it on. What comes after a final state says nothing new: a hard time limit of Celery sends its FAILURE
+// twice, and a RETRY may come late.
 func (b *Backend) file(ctx context.Context, d *broker.Delivery) {
-	meta, err := wire.DecodeResult(d.Body, nil)
+	meta, err := wire.DecodeReply(d, b.cfg.Accept, wire.Limits{})
 	switch {
 	case err != nil:
 		b.cfg.Logger.WarnContext(ctx, "reply was not understood", "id", d.CorrelationID, "error", err)
-	default:
-		if meta.ID == "" {
-			meta.ID = d.CorrelationID
-		}
-		b.store.put(meta)
+	case b.store.put(meta):
 		b.waiters.Deliver(meta)
 	}
 	if err := d.Settle(ctx, broker.Ack); err != nil { // it comes again; outcomes are idempotent
@@ -152,19 +166,16 @@ func (b *Backend) Store(ctx context.Context, meta task.Meta) error {
 	if meta.ReplyTo == "" {
 		return nil
 	}
-	body, err := wire.EncodeResult(meta, nil)
+	msg, err := wire.EncodeReply(meta, b.cfg.Persistent)
 	if err != nil {
-		return fmt.Errorf("rpc: %w", err)
+		return fmt.Errorf("rpc: %w: %w", result.ErrInvalid, err)
 	}
-	id := meta.CorrelationID
-	if id == "" {
-		id = meta.ID
+	err = b.cfg.Broker.Publish(ctx, broker.Address{RoutingKey: meta.ReplyTo, Optional: true}, msg)
+	if errors.Is(err, broker.ErrInvalid) {
+		err = fmt.Errorf("%w: %w", result.ErrInvalid, err)
 	}
-	err = b.cfg.Broker.Publish(ctx, broker.Address{RoutingKey: meta.ReplyTo, Optional: true}, broker.Message{
-		ContentType: "application/json", ContentEncoding: "utf-8", CorrelationID: id, Transient: true, Body: body,
-	})
 	if err != nil {
-		return fmt.Errorf("rpc: reply to %s: %w", id, err)
+		return fmt.Errorf("rpc: reply to %s: %w", msg.CorrelationID, err)
 	}
 	return nil
 }

@@ -67,10 +67,18 @@ func TestOutcomesReachTheCaller(t *testing.T) {
 	}
 }
 
-func TestOneQueueServesAllWaiters(t *testing.T) {
+func TestTenThousandWaitersAreServedByOneQueue(t *testing.T) {
 	t.Parallel()
-	client, worker, _ := pair(t, rpc.Config{})
-	const n = 1000
+	client, worker, b := pair(t, rpc.Config{})
+	tenThousand(t, client, worker)
+	if stats, err := b.(broker.Measurer).Measure(t.Context(), expect(t, client, "0")); err != nil || stats.Consumers != 1 {
+		t.Errorf("the queue is %+v, %v; want one consumer", stats, err)
+	}
+}
+
+func tenThousand(t *testing.T, client, worker *rpc.Backend) {
+	t.Helper()
+	const n = 10_000
 	replyTo := expect(t, client, "0")
 	var wg sync.WaitGroup
 	for i := range n {
@@ -82,9 +90,11 @@ func TestOneQueueServesAllWaiters(t *testing.T) {
 		})
 	}
 	for i := range n {
-		if err := worker.Store(t.Context(), outcome(fmt.Sprint(i), replyTo, fmt.Sprint(i))); err != nil {
-			t.Fatal(err)
-		}
+		wg.Go(func() {
+			if err := worker.Store(t.Context(), outcome(fmt.Sprint(i), replyTo, fmt.Sprint(i))); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	wg.Wait()
 }
@@ -113,17 +123,30 @@ func TestTheFirstFinalStateStays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client, worker, _ := pair(t, rpc.Config{})
-		meta := outcome("1", expect(t, client, "1"), `1`)
-		failure := meta
-		failure.State, failure.Result = task.Failure, codec.Raw(`{"exc_type": "X", "exc_message": [], "exc_module": "y"}`)
-		for _, m := range []task.Meta{meta, failure} {
+		meta := outcome("1", expect(t, client, "1"), `{"exc_type": "TimeLimitExceeded", "exc_message": [1.0], "exc_module": "billiard.exceptions"}`)
+		meta.State = task.Failure
+		late := meta
+		late.State, late.Result = task.Retried, codec.Raw(`null`)
+		var seen []task.State
+		watched := make(chan error, 1)
+		go func() {
+			watched <- client.Watch(t.Context(), "1", func(m task.Meta) bool {
+				seen = append(seen, m.State)
+				return true
+			})
+		}()
+		synctest.Wait()
+		for _, m := range []task.Meta{meta, meta, late, outcome("1", meta.ReplyTo, `1`)} { // Celery sends the failure twice
 			if err := worker.Store(t.Context(), m); err != nil {
 				t.Fatal(err)
 			}
 		}
 		synctest.Wait()
-		if got, err := client.Get(t.Context(), "1"); err != nil || got.State != task.Success {
-			t.Errorf("state = %s, %v; want SUCCESS", got.State, err)
+		if got, err := client.Get(t.Context(), "1"); err != nil || got.State != task.Failure {
+			t.Errorf("state = %s, %v; want FAILURE", got.State, err)
+		}
+		if err := <-watched; err != nil || len(seen) != 1 || seen[0] != task.Failure {
+			t.Errorf("the watcher saw %v, %v", seen, err)
 		}
 	})
 }
@@ -141,7 +164,7 @@ func TestACallerThatIsGoneIsNoError(t *testing.T) {
 func TestUnreadOutcomesAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, worker, _ := pair(t, rpc.Config{Keep: 10})
+		client, worker, _ := pair(t, rpc.Config{KeepBytes: 10 * (512 + 1)})
 		replyTo := expect(t, client, "0")
 		for i := range 25 {
 			if err := worker.Store(t.Context(), outcome(fmt.Sprint(i), replyTo, `1`)); err != nil {
@@ -187,9 +210,12 @@ func TestRepliesThatAreNoRepliesAreDropped(t *testing.T) {
 	t.Parallel()
 	client, worker, b := pair(t, rpc.Config{})
 	replyTo := expect(t, client, "1")
-	for _, body := range []string{"", "no json", "[]", `{"status": 5}`} {
-		if err := b.Publish(t.Context(), broker.Address{RoutingKey: replyTo}, broker.Message{Body: []byte(body)}); err != nil {
-			t.Fatal(err)
+	for _, body := range []string{"", "no json", "[]", `{"status": 5}`, `{"status": "SUCCESS", "task_id": ""}`} {
+		for _, contentType := range []string{"application/json", "application/x-python-serialize", ""} {
+			msg := broker.Message{ContentType: contentType, ContentEncoding: "utf-8", Body: []byte(body)}
+			if err := b.Publish(t.Context(), broker.Address{RoutingKey: replyTo}, msg); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if err := worker.Store(t.Context(), outcome("1", replyTo, `1`)); err != nil {
