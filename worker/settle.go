@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -24,10 +25,7 @@ func (e *execution) finish(v verdict, result any) {
 	}
 	var meta task.Meta
 	if v.state != "" {
-		meta, v = e.meta(v, result)
-		if err := e.store(ctx, meta); err != nil {
-			v = verdict{disposition: broker.Requeue, err: err}
-		}
+		meta, v = e.keep(ctx, v, result)
 	}
 	if e.spec == nil || !e.spec.AckEarly || e.started.IsZero() {
 		how := v.disposition
@@ -141,6 +139,7 @@ func (w *Worker) attempt(ctx context.Context, last bool) (context.Context, conte
 // somebody can create.
 func isFinal(err error) bool {
 	return errors.Is(err, broker.ErrInvalid) || errors.Is(err, broker.ErrClosed) ||
+		errors.Is(err, result.ErrInvalid) || errors.Is(err, result.ErrClosed) ||
 		errors.Is(err, broker.ErrUnroutable) && !errors.Is(err, broker.ErrNoQueue)
 }
 

@@ -1,0 +1,32 @@
+package worker
+
+import (
+	"context"
+	"errors"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/result"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// keep stores the outcome, and returns it with what the verdict has become. An outcome that the store can never keep, because it is too
+// large say, is a failure, as one that cannot be encoded is: to run the task again would only bring it again.
+func (e *execution) keep(ctx context.Context, v verdict, value any) (task.Meta, verdict) {
+	meta, v := e.meta(v, value)
+	err := e.store(ctx, meta)
+	if errors.Is(err, result.ErrInvalid) {
+		e.w.log.ErrorContext(ctx, "outcome cannot be kept", "task", e.req.DisplayName(), "id", e.req.ID, "state", meta.State, "error", err)
+		if !v.state.Ready() { // nobody waits for it
+			return meta, v
+		}
+		v = verdict{state: task.Failure, err: &encodeError{err}, disposition: v.disposition}
+		meta, v = e.meta(v, nil)
+		if err = e.store(ctx, meta); errors.Is(err, result.ErrInvalid) {
+			return meta, v // there is no telling the caller
+		}
+	}
+	if err != nil {
+		v = verdict{disposition: broker.Requeue, err: err}
+	}
+	return meta, v
+}
