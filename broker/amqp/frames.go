@@ -18,13 +18,14 @@ const (
 	maxHeaderFrame = 1 << 20 // above any negotiated frame size: such a frame is left to the client library to refuse
 )
 
-// frameConn is the connection that the client library reads from. It cuts the stream into frames and repairs content headers
-// (repairHeader); everything else passes through as it is.
+// frameConn is the connection that the client library reads from and writes to. It cuts the stream into frames and repairs content
+// headers (repairHeader, priorities); everything else passes through as it is.
 type frameConn struct {
 	net.Conn
 	broken chan error // gets the first error of the socket; buffered, never closed
 
-	greeted bool // our properties were sent; the writer's alone
+	greeted bool       // our properties were sent; the writer's alone
+	sent    priorities // likewise
 
 	buf  []byte // read from the socket; buf[r:] is not looked at yet
 	r    int
@@ -45,11 +46,11 @@ func (c *frameConn) Write(p []byte) (int, error) {
 		out = withCapability(p)
 		c.greeted = len(out) > len(p)
 	}
-	n, err := c.Conn.Write(out)
-	if err != nil {
+	if _, err := c.Conn.Write(c.sent.filter(out)); err != nil {
 		c.report(err)
+		return 0, err // the library gives the connection up
 	}
-	return min(n, len(p)), err
+	return len(p), nil
 }
 
 func (c *frameConn) report(err error) {

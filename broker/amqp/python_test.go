@@ -1,7 +1,9 @@
 package amqp_test
 
 import (
+	"cmp"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -59,3 +61,36 @@ func TestHeadersThatOnlyPythonWritesDoNotEndTheConnection(t *testing.T) {
 }
 
 func unreadable(h broker.Table) bool { return len(h) == 1 && h[amqp.HeaderUnreadable] != nil }
+
+// receive takes messages with py-amqp and prints their priorities.
+const receive = `
+import amqp, sys
+host, user, password, vhost, queue = sys.argv[1:]
+with amqp.Connection(host, userid=user, password=password, virtual_host=vhost) as c:
+    channel = c.channel()
+    while message := channel.basic_get(queue, no_ack=True):
+        print(message.properties.get("priority"), len(message.body), message.properties.get("correlation_id"))
+`
+
+func TestPythonSeesThePriorityThatCelerySends(t *testing.T) {
+	t.Parallel()
+	server := parse(t, testserver.AMQP(t))
+	b := open(t, config(t, server.String()))
+	queue := declared(t, b, broker.Queue{})
+	for _, msg := range []broker.Message{
+		{Body: []byte("[]"), ContentType: "application/json", Headers: broker.Table{"a": "b"}},
+		{Body: make([]byte, 300_000), CorrelationID: "id"},
+		{Priority: 7},
+	} {
+		if err := b.Publish(t.Context(), broker.Address{RoutingKey: queue}, msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	python := testserver.NewPython(t, testserver.PythonConfig{})
+	password, _ := server.User.Password()
+	vhost := cmp.Or(strings.TrimPrefix(server.Path, "/"), "/")
+	got := python.Run(receive, server.Host, server.User.Username(), password, vhost, queue)
+	if want := "0 2 None\n0 300000 id\n7 0 None\n"; got != want {
+		t.Errorf("Python received\n%s, want\n%s", got, want)
+	}
+}
