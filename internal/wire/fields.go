@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
@@ -98,15 +99,19 @@ func (r *reader) text(name string) string {
 	case nil:
 		return ""
 	case string:
-		return v
+		if utf8.ValidString(v) {
+			return v
+		}
 	case []byte:
-		return string(v)
+		if utf8.Valid(v) {
+			return string(v)
+		}
 	default:
 		if n, ok := integer(v); ok {
 			return strconv.FormatInt(n, 10)
 		}
 	}
-	r.fail(name, "text")
+	r.fail(name, "text in UTF-8")
 	return ""
 }
 

@@ -192,7 +192,7 @@ func TestWhatIsNoSignatureIsNamed(t *testing.T) {
 	for text, want := range map[string]string{
 		`7`:                            "want an object",
 		`{}`:                           "it names no task",
-		`{"task": ["t"]}`:              "task is ['t'], want text",
+		`{"task": ["t"]}`:              "task is ['t'], want text in UTF-8",
 		`{"task": "t", "args": {}}`:    "t: args: ",
 		`{"task": "t", "kwargs": []}`:  "t: kwargs: ",
 		`{"task": "t", "options": []}`: "t: options: ",
