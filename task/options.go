@@ -31,7 +31,8 @@ func Queue(name string) CallOption {
 	return func(c *CallOptions) { c.Queue, c.Exchange, c.RoutingKey = name, "", "" }
 }
 
-// Exchange sends to an exchange that must exist, in place of a queue; RoutingKey says to whom it passes the call on.
+// Exchange sends to an exchange that must exist, in place of a queue; RoutingKey says to whom it passes the call on. A call that no
+// queue takes is an error that wraps broker.ErrUnroutable, also a broadcast that nobody listens to: whoever does not mind tests for it.
 func Exchange(name string) CallOption {
 	return func(c *CallOptions) { c.Queue, c.Exchange = "", name }
 }
