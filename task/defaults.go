@@ -23,11 +23,11 @@ func (c CallOptions) over(d CallOptions) CallOptions {
 	c.Detached = c.Detached || d.Detached
 	c.Headers = under(c.Headers, d.Headers)
 
-	open := func(option given, zero bool) bool {
-		if !zero || c.given&option != 0 {
+	open := func(option Given, zero bool) bool {
+		if !zero || c.Given&option != 0 {
 			return false
 		}
-		c.given |= d.given & option // a zero that the defaults ask for
+		c.Given |= d.Given & option // a zero that the defaults ask for
 		return true
 	}
 	if open(givenPriority, c.Priority == 0) {

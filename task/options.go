@@ -44,32 +44,32 @@ func RoutingKey(key string) CallOption {
 
 // Priority of the message, 0 to 255; higher is first. The queue needs x-max-priority.
 func Priority(p uint8) CallOption {
-	return func(c *CallOptions) { c.Priority, c.given = p, c.given|givenPriority }
+	return func(c *CallOptions) { c.Priority, c.Given = p, c.Given|givenPriority }
 }
 
 // ExpiresIn drops the task (state REVOKED) when it has not started this long after it was sent; 0 lets it start at any time.
 func ExpiresIn(d time.Duration) CallOption {
-	return func(c *CallOptions) { c.ExpiresIn, c.Expires, c.given = d, time.Time{}, c.given|givenExpiry }
+	return func(c *CallOptions) { c.ExpiresIn, c.Expires, c.Given = d, time.Time{}, c.Given|givenExpiry }
 }
 
 // TimeLimit gives the task up after d: its slot is replaced and the outcome is FAILURE TimeLimitExceeded. 0 leaves it to the worker.
 func TimeLimit(d time.Duration) CallOption {
-	return func(c *CallOptions) { c.TimeLimit, c.given = d, c.given|givenTimeLimit }
+	return func(c *CallOptions) { c.TimeLimit, c.Given = d, c.Given|givenTimeLimit }
 }
 
 // SoftTimeLimit cancels the task's context after d, with cause ErrSoftTimeLimit. 0 leaves it to the worker.
 func SoftTimeLimit(d time.Duration) CallOption {
-	return func(c *CallOptions) { c.SoftTimeLimit, c.given = d, c.given|givenSoftTimeLimit }
+	return func(c *CallOptions) { c.SoftTimeLimit, c.Given = d, c.Given|givenSoftTimeLimit }
 }
 
 // IgnoreResult stores no outcome.
 func IgnoreResult() CallOption {
-	return func(c *CallOptions) { c.IgnoreResult, c.given = true, c.given|givenResult }
+	return func(c *CallOptions) { c.IgnoreResult, c.Given = true, c.Given|givenResult }
 }
 
 // KeepResult stores the outcome, of a call whose task has IgnoreResult (ignore_result=False).
 func KeepResult() CallOption {
-	return func(c *CallOptions) { c.IgnoreResult, c.given = false, c.given|givenResult }
+	return func(c *CallOptions) { c.IgnoreResult, c.Given = false, c.Given|givenResult }
 }
 
 // Shadow is the name to show in logs in place of the task's.
@@ -77,12 +77,12 @@ func Shadow(name string) CallOption { return func(c *CallOptions) { c.Shadow = n
 
 // Transient lets the message be lost when the broker restarts (delivery_mode=1).
 func Transient() CallOption {
-	return func(c *CallOptions) { c.Transient, c.given = true, c.given|givenDelivery }
+	return func(c *CallOptions) { c.Transient, c.Given = true, c.Given|givenDelivery }
 }
 
 // Persistent keeps the message when the broker restarts (delivery_mode=2), which is the default.
 func Persistent() CallOption {
-	return func(c *CallOptions) { c.Transient, c.given = false, c.given|givenDelivery }
+	return func(c *CallOptions) { c.Transient, c.Given = false, c.Given|givenDelivery }
 }
 
 // Serializer names the codec of the message: json, msgpack or auth.
@@ -111,13 +111,13 @@ func MessageType(name string) CallOption { return func(c *CallOptions) { c.Prope
 // FailFast makes Send return broker.ErrUnavailable at once while the broker is away or takes no messages (retry=False). Without it
 // Send waits until its context ends.
 func FailFast() CallOption {
-	return func(c *CallOptions) { c.FailFast, c.Publish, c.given = true, nil, c.given|givenPublish }
+	return func(c *CallOptions) { c.FailFast, c.Publish, c.Given = true, nil, c.Given|givenPublish }
 }
 
 // PublishRetry bounds how often Send tries while the broker is away or takes no messages (retry_policy), in place of waiting until its
 // context ends. Then it returns broker.ErrUnavailable.
 func PublishRetry(p PublishPolicy) CallOption {
-	return func(c *CallOptions) { c.FailFast, c.Publish, c.given = false, &p, c.given|givenPublish }
+	return func(c *CallOptions) { c.FailFast, c.Publish, c.Given = false, &p, c.Given|givenPublish }
 }
 
 // Header adds a custom header, readable in Request.Headers and kept on retries.
@@ -146,7 +146,7 @@ func ETA(t time.Time) SendOption {
 
 // Expires drops the task (state REVOKED) when it has not started at t.
 func Expires(t time.Time) SendOption {
-	return sendOption(func(c *CallOptions) { c.ExpiresIn, c.Expires, c.given = 0, t, c.given|givenExpiry })
+	return sendOption(func(c *CallOptions) { c.ExpiresIn, c.Expires, c.Given = 0, t, c.Given|givenExpiry })
 }
 
 // Link adds calls that are made once the task has succeeded. Each gets the result in front of its arguments, unless it is immutable.

@@ -73,7 +73,8 @@ type CallOptions struct {
 	FailFast   bool           // an error at once while the broker is away, instead of waiting for it
 	Publish    *PublishPolicy // a few tries while the broker is away, instead of waiting for it; nil: see FailFast
 
-	given given // what options have set, to its zero value maybe
+	// Given notes what options have set, to a zero that is a wish of its own maybe, such as KeepResult. It is not sent.
+	Given Given
 }
 
 // Properties are AMQP message properties that mean nothing to a worker.
@@ -82,11 +83,11 @@ type Properties struct {
 	Timestamp              time.Time // in whole seconds
 }
 
-// given says of the options whose zero value is a wish of its own which ones were set. A zero that was not given is left open.
-type given uint8
+// Given says of the options whose zero is a wish of its own which ones were set. A zero that was not given is left open.
+type Given uint8
 
 const (
-	givenPriority given = 1 << iota
+	givenPriority Given = 1 << iota
 	givenExpiry
 	givenTimeLimit
 	givenSoftTimeLimit
@@ -135,11 +136,11 @@ func cloneAll(list []Signature) []Signature {
 // application's: the call goes before the task, the task before the application. spec is nil when the task is not known; a call that
 // S made has the defaults of its task already.
 func (s Signature) Complete(spec *Spec, app CallOptions) Signature {
-	if spec != nil && s.given&givenDefaults == 0 {
+	if spec != nil && s.Given&givenDefaults == 0 {
 		s.CallOptions = s.over(spec.Call)
 	}
 	s.CallOptions = s.over(app)
-	s.given |= givenDefaults
+	s.Given |= givenDefaults
 	return s
 }
 

@@ -97,7 +97,7 @@ func (t *Task[A, R]) Name() string { return t.spec.Name }
 // S returns the call with these arguments, to be sent later or put into a workflow.
 func (t *Task[A, R]) S(args A, opts ...SendOption) Signature {
 	s := Signature{Task: t.spec.Name, CallOptions: t.spec.Call.clone()}
-	s.given |= givenDefaults
+	s.Given |= givenDefaults
 	if t.params == nil { // Raw
 		a := any(args).(Arguments)
 		for _, raw := range a.Args {
