@@ -111,6 +111,7 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	cfg.ResultBackend = s.Config.Text("result_backend")
 	cfg.DefaultQueue = s.Config.Text("default_queue")
 	cfg.QueueType = broker.QueueType(strings.ToLower(s.Config.Text("queue_type")))
+	cfg.InheritPriority = s.Config.On("inherit_priority")
 	cfg.Declare = s.declareMode()
 	cfg.DeliveryTimeout = s.Config.Seconds("worker.delivery_timeout")
 	cfg.Logger = s.Log

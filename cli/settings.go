@@ -22,6 +22,10 @@ func settings() config.Table {
 		},
 		{Name: "default_queue", Default: "celery", Hint: "name", Help: "queue of tasks that name none"},
 		{
+			Name: "inherit_priority", Kind: config.Switch, Default: "false",
+			Help: "tasks that are sent by a task have its priority, unless they have their own",
+		},
+		{
 			Name: "queue_type", Flag: "queue-type", Choices: []string{"classic", "quorum"}, Hint: "type",
 			Help: "type of the queues that are declared on RabbitMQ: classic or quorum; none leaves it to the server, as Celery does",
 		},
