@@ -16,7 +16,6 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/result"
@@ -33,6 +32,8 @@ type Config struct {
 	Expires time.Duration
 	// KeyPrefix comes before every key (Celery's global_keyprefix); a "_" follows it unless it ends in one of ":_-.".
 	KeyPrefix string
+	// Codec is what outcomes are written in, Celery's result_serializer; nil means JSON. All who share the store need the same one.
+	Codec codec.Codec
 	// Lazy makes a server that cannot be reached no error of Open: it is tried again when it is needed.
 	Lazy   bool
 	Logger *slog.Logger // nil: slog.Default
@@ -49,14 +50,15 @@ const maxValue = 512 << 20
 
 // guarded stores and publishes an outcome unless a SUCCESS is there. Celery looks first (GET) and then writes (MULTI, SETEX, PUBLISH,
 // EXEC), so that a SUCCESS which comes in between is lost; in a script nothing comes in between, and the keys and the messages are
-// the same. WATCH would do as well, but takes a connection for itself, three trips for each outcome. The second condition is for
-// documents that nest too deep for cjson.
+// the same. WATCH would do as well, but takes a connection for itself, three trips for each outcome. The last condition is for documents
+// that nest too deep for cjson.
 const guarded = `
 local old = redis.call('GET', KEYS[1])
 if old then
 	local ok, meta = pcall(cjson.decode, old)
+	if not ok then ok, meta = pcall(cmsgpack.unpack, old) end
 	if ok and type(meta) == 'table' and meta.status == 'SUCCESS' then return 0 end
-	if not ok and string.find(old, '^{"status": ?"SUCCESS"') then return 0 end
+	if string.find(old, '^{"status": ?"SUCCESS"') then return 0 end
 end
 if ARGV[2] == '0' then
 	redis.call('SET', KEYS[1], ARGV[1])
@@ -70,7 +72,8 @@ return 1`
 type Backend struct {
 	endpoint *endpoint
 	prefix   string
-	expires  int64 // seconds; 0: for ever
+	codec    codec.Codec // nil: JSON
+	expires  int64       // seconds; 0: for ever
 	log      *slog.Logger
 	client   rueidis.Client
 	store    *rueidis.Lua
@@ -96,7 +99,10 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	b := &Backend{endpoint: ep, prefix: keyPrefix(cfg.KeyPrefix), expires: seconds(cfg.Expires), log: cfg.Logger, store: rueidis.NewLuaScript(guarded)}
+	b := &Backend{
+		endpoint: ep, prefix: keyPrefix(cfg.KeyPrefix), codec: cfg.Codec, expires: seconds(cfg.Expires),
+		log: cfg.Logger, store: rueidis.NewLuaScript(guarded),
+	}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx)) // ended by Close
 	b.listener.init(b)
 	stop := context.AfterFunc(ctx, b.end) // or the connecting goes on without the caller
@@ -140,15 +146,12 @@ func (b *Backend) Store(ctx context.Context, meta task.Meta) error {
 	if err := b.waiters.Err(); err != nil {
 		return err
 	}
-	if meta.Codec != nil && meta.Codec.ContentType() != (codec.JSON{}).ContentType() {
-		return fmt.Errorf("redis: store the outcome of %s: %w: results are kept as JSON, not as %s", meta.ID, errors.ErrUnsupported, meta.Codec.ContentType())
-	}
-	doc, err := wire.EncodeResult(meta, nil)
+	doc, err := wire.EncodeResult(meta, b.codec)
 	if err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return fmt.Errorf("redis: %w: %w", result.ErrInvalid, err)
 	}
 	if len(doc) > maxValue {
-		return fmt.Errorf("redis: store the outcome of %s: %w: it has %d bytes, and Redis keeps %d", meta.ID, broker.ErrInvalid, len(doc), maxValue)
+		return fmt.Errorf("redis: store the outcome of %s: %w: it has %d bytes, and Redis keeps %d", meta.ID, result.ErrInvalid, len(doc), maxValue)
 	}
 	args := []string{string(doc), strconv.FormatInt(b.expires, 10)}
 	if err := b.explain(ctx, b.store.Exec(ctx, b.client, []string{b.taskKey(meta.ID)}, args).Error()); err != nil {
@@ -163,7 +166,7 @@ func (b *Backend) Get(ctx context.Context, id string) (task.Meta, error) {
 	if err != nil {
 		return task.Meta{}, fmt.Errorf("redis: look up %s: %w", id, err)
 	}
-	return decode(id, doc)
+	return b.decode(id, doc)
 }
 
 // get returns nil when the key does not exist.
@@ -179,15 +182,15 @@ func (b *Backend) get(ctx context.Context, key string) (value []byte, err error)
 }
 
 // decode reads an outcome; nothing is a task that nothing is known of.
-func decode(id string, doc []byte) (task.Meta, error) {
+func (b *Backend) decode(id string, doc []byte) (task.Meta, error) {
 	if len(doc) == 0 {
 		return task.Meta{ID: id, State: task.Pending}, nil
 	}
-	meta, err := wire.DecodeResult(doc, nil)
+	meta, err := wire.DecodeResult(doc, b.codec)
 	if err != nil {
 		return task.Meta{}, fmt.Errorf("redis: outcome of %s: %w", id, err)
 	}
-	meta.ID, meta.Codec = id, nil
+	meta.ID, meta.Codec = id, b.codec
 	return meta, nil
 }
 

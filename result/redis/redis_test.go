@@ -100,6 +100,11 @@ func suite(t *testing.T, address string) {
 			t.Helper()
 			return open(t, redis.Config{URL: address, Expires: d})
 		},
+		Frail: func(t *testing.T) resulttest.Frail {
+			t.Helper()
+			proxy := testserver.StartProxy(t, address)
+			return resulttest.Frail{Backend: open(t, redis.Config{URL: proxy.URL}), Break: proxy.Refuse, Mend: proxy.Resume}
+		},
 	})
 }
 
@@ -173,7 +178,7 @@ func TestASuccessStaysWhoeverComesBetween(t *testing.T) {
 	}
 }
 
-func TestASuccessStaysHoweverDeepItIs(t *testing.T) {
+func TestASuccessStaysHoweverItIsWritten(t *testing.T) {
 	t.Parallel()
 	address := testserver.Redis(t)
 	b := opened(t, redis.Config{URL: address})
@@ -182,6 +187,7 @@ func TestASuccessStaysHoweverDeepItIs(t *testing.T) {
 		`{"status": "SUCCESS", "result": [` + deep + `, ` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `]}`,
 		`{"task_id":"1","result":NaN,"status":"SUCCESS"}`,
 		`{"result": ` + deep + `, "status": "SUCCESS"}`,
+		"\x82\xa6status\xa7SUCCESS\xa6result\x01", // MessagePack
 	} {
 		id := strconv.Itoa(i)
 		do(t, address, "SET", "celery-task-meta-"+id, doc)

@@ -136,6 +136,7 @@ func RedisDo(ctx context.Context, address string, command ...string) (string, er
 		return "", errors.New("instance: the address of Redis is not a URL") // the error would quote the password
 	}
 	options.DisableCache, options.ForceSingleClient, options.DisableRetry, options.AlwaysRESP2 = true, true, true, true
+	options.ReadBufferEachConn, options.WriteBufferEachConn, options.RingScaleEachConn = 4<<10, 4<<10, 8 // for one command
 	client, err := rueidis.NewClient(options)
 	if client != nil {
 		defer client.Close()
