@@ -228,7 +228,7 @@ func TestURLsThatNobodySpeaksAreRefusedWithoutTheirPassword(t *testing.T) {
 		{BrokerURL: "redis://:s3cret@localhost/0"},
 		{BrokerURL: "localhost s3cret"},
 		{BrokerURL: "kafka:s3cret"},
-		{BrokerURL: "memory://", ResultBackend: "redis://:s3cret@localhost/0"},
+		{BrokerURL: "memory://", ResultBackend: "mongodb://:s3cret@localhost/0"},
 		{BrokerURL: "memory://", ResultBackend: "amqp://u:s3cret@localhost/0"},
 	} {
 		_, err := taskq.New(cfg)

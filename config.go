@@ -14,9 +14,15 @@ type Config struct {
 	// BrokerURL says what carries the messages: amqp:// or amqps:// (several, separated by semicolons, are tried in turn),
 	// sqlite:///path, memory:// (this process alone). "" is the embedded store: an SQLite file in the user's state directory.
 	BrokerURL string
-	// ResultBackend says where outcomes go: rpc://, sqlite:///path, memory://, disabled://. "" is what suits the broker: rpc://
+	// ResultBackend says where outcomes go: rpc://, redis://user:password@host:6379/0 (rediss:// with TLS), sqlite:///path, memory://,
+	// disabled://. "" is what suits the broker: rpc://
 	// with AMQP, else the broker's own store.
 	ResultBackend string
+	// ResultExpires is how long outcomes are kept, Celery's result_expires; 0 means a day, negative means for ever. With rpc:// they are
+	// not kept.
+	ResultExpires time.Duration
+	// ResultKeyPrefix comes before every key in Redis (global_keyprefix in Celery's result_backend_transport_options).
+	ResultKeyPrefix string
 	// DefaultQueue is where calls go that name no queue, and what a worker consumes; "" means celery.
 	DefaultQueue string
 	// Call holds the defaults of each call, for what neither the call nor its task's options say: Priority, IgnoreResult, ExpiresIn,
@@ -37,7 +43,7 @@ type Config struct {
 	// server takes it back. 0 means 30 min, the server's default. Workers warn of tasks that may take longer.
 	DeliveryTimeout time.Duration
 	// WaitForBroker makes the first use of a broker that is away wait and try again for ever, instead of failing; workers want it.
-	// A broker that is there and refuses the credentials is an error all the same.
+	// A broker that is there and refuses the credentials is an error all the same. For a result store it means the same.
 	WaitForBroker bool
 	Worker        worker.Options
 	Logger        *slog.Logger // nil: slog.Default

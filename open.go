@@ -14,6 +14,7 @@ import (
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
 	"github.com/seed-399731e2/taskq/result"
 	resultmem "github.com/seed-399731e2/taskq/result/mem"
+	resultredis "github.com/seed-399731e2/taskq/result/redis"
 	"github.com/seed-399731e2/taskq/result/rpc"
 	resultsqlite "github.com/seed-399731e2/taskq/result/sqlite"
 )
@@ -25,6 +26,8 @@ const (
 	schemeSQLite   = "sqlite"
 	schemeMemory   = "memory"
 	schemeRPC      = "rpc"
+	schemeRedis    = "redis"
+	schemeRediss   = "rediss"
 	schemeDisabled = "disabled"
 )
 
@@ -57,11 +60,11 @@ func checkURLs(cfg *Config) error {
 		cfg.ResultBackend = defaultResults(transport)
 	}
 	switch s := scheme(cfg.ResultBackend); s {
-	case schemeRPC, schemeSQLite, schemeMemory, schemeDisabled:
+	case schemeRPC, schemeSQLite, schemeMemory, schemeDisabled, schemeRedis, schemeRediss:
 	case "amqp", "":
 		return fmt.Errorf("taskq: result backend with the scheme %q: %w: over RabbitMQ, use rpc://", s, broker.ErrInvalid)
 	default:
-		return fmt.Errorf("taskq: result backend with the scheme %q: %w: use rpc://, sqlite:///, memory:// or disabled://", s, broker.ErrInvalid)
+		return fmt.Errorf("taskq: result backend with the scheme %q: %w: use rpc://, redis://, sqlite:///, memory:// or disabled://", s, broker.ErrInvalid)
 	}
 	return nil
 }
@@ -128,9 +131,17 @@ func (c *connection) openBroker(ctx context.Context, cfg Config) (err error) {
 func (c *connection) openResults(ctx context.Context, cfg Config) (err error) {
 	switch scheme(cfg.ResultBackend) {
 	case schemeMemory:
-		c.results = resultmem.New(resultmem.Config{})
+		c.results = resultmem.New(resultmem.Config{Expires: cfg.ResultExpires})
 	case schemeRPC:
 		c.results = rpc.New(rpc.Config{Broker: c.broker, Logger: cfg.Logger})
+	case schemeRedis, schemeRediss:
+		results, err := resultredis.Open(ctx, resultredis.Config{
+			URL: cfg.ResultBackend, Expires: cfg.ResultExpires, KeyPrefix: cfg.ResultKeyPrefix, Lazy: cfg.WaitForBroker, Logger: cfg.Logger,
+		})
+		if err != nil {
+			return err
+		}
+		c.results = results
 	case schemeSQLite:
 		db := c.store
 		if db == nil || strings.TrimPrefix(cfg.ResultBackend, schemeSQLite+":") != "" && cfg.ResultBackend != cfg.BrokerURL {
@@ -139,7 +150,7 @@ func (c *connection) openResults(ctx context.Context, cfg Config) (err error) {
 			}
 			c.other = db
 		}
-		results, err := resultsqlite.Open(ctx, resultsqlite.Config{DB: db, Logger: cfg.Logger})
+		results, err := resultsqlite.Open(ctx, resultsqlite.Config{DB: db, Expires: cfg.ResultExpires, Logger: cfg.Logger})
 		if err != nil {
 			return err
 		}

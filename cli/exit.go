@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/cli/config"
+	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -54,10 +55,10 @@ func ExitCode(err error) int {
 	_, clash := errors.AsType[*broker.DeclareError](err)
 	_, path := errors.AsType[*fs.PathError](err)
 	switch {
-	case clash, errors.Is(err, broker.ErrAccess), errors.Is(err, task.ErrNoResults),
+	case clash, errors.Is(err, broker.ErrAccess), errors.Is(err, result.ErrAccess), errors.Is(err, task.ErrNoResults),
 		errors.Is(err, broker.ErrNoQueue), errors.Is(err, broker.ErrUnroutable):
 		return Misconfigured
-	case errors.Is(err, broker.ErrUnavailable):
+	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, result.ErrUnavailable):
 		return Unavailable
 	case errors.Is(err, broker.ErrInvalid):
 		return Usage
@@ -103,6 +104,10 @@ func sentence(s *Session, err error) string {
 		return s.missingSentence(text, err)
 	case errors.Is(err, task.ErrNoResults):
 		return "no result store is configured (result_backend is disabled); name one with --result-backend or TASKQ_RESULT_BACKEND"
+	case errors.Is(err, result.ErrAccess), errors.Is(err, result.ErrUnavailable):
+		if s != nil && s.Config.Given("result_backend") {
+			return fmt.Sprintf("%s (from %s)", text, s.Config.Origin("result_backend"))
+		}
 	case errors.Is(err, broker.ErrAccess), errors.Is(err, broker.ErrUnavailable):
 		if s != nil && s.Config.Given("broker_url") {
 			return fmt.Sprintf("%s (from %s)", text, s.Config.Origin("broker_url"))
@@ -115,7 +120,7 @@ func sentence(s *Session, err error) string {
 func cause(text string) string {
 	for {
 		shorter := text
-		for _, name := range []string{"taskq", "task", "worker", "broker", "amqp", "sqlite", "sqlitedb", "rpc", "pool"} {
+		for _, name := range []string{"taskq", "task", "worker", "broker", "amqp", "sqlite", "sqlitedb", "rpc", "redis", "pool"} {
 			shorter = strings.TrimPrefix(shorter, name+": ")
 		}
 		if shorter == text {

@@ -109,6 +109,10 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	}
 	cfg.BrokerURL = s.Config.Text("broker_url")
 	cfg.ResultBackend = s.Config.Text("result_backend")
+	if cfg.ResultExpires = s.Config.Seconds("result_expires"); cfg.ResultExpires == 0 {
+		cfg.ResultExpires = -1
+	}
+	cfg.ResultKeyPrefix = s.Config.Text("result_backend_transport_options.global_keyprefix")
 	cfg.DefaultQueue = s.Config.Text("default_queue")
 	cfg.QueueType = broker.QueueType(strings.ToLower(s.Config.Text("queue_type")))
 	cfg.InheritPriority = s.Config.On("inherit_priority")

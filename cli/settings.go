@@ -18,7 +18,15 @@ func settings() config.Table {
 		},
 		{
 			Name: "result_backend", Kind: config.URL, Flag: "result-backend", Secret: true, Aliases: []string{"CELERY_RESULT_BACKEND"},
-			Help: "where outcomes go: rpc://, sqlite:///path or disabled://; none means what fits the broker",
+			Help: "where outcomes go: rpc://, redis://…, rediss://…, sqlite:///path or disabled://; none means what fits the broker",
+		},
+		{
+			Name: "result_expires", Kind: config.Seconds, Default: "86400", Hint: "seconds",
+			Help: "how long outcomes are kept; 0 means for ever",
+		},
+		{
+			Name: "result_backend_transport_options.global_keyprefix", Hint: "prefix",
+			Help: "what comes before every key in Redis; a _ follows it unless it ends in one of :_-.",
 		},
 		{Name: "default_queue", Default: "celery", Hint: "name", Help: "queue of tasks that name none"},
 		{
