@@ -46,6 +46,7 @@ func (a *App) send(ctx context.Context, s task.Signature) (*task.Result[any], er
 	if err := a.publish(ctx, conn.broker, c.Outgoing, c.msg); err != nil {
 		return nil, c.failed(err)
 	}
+	c.sent(ctx)
 	return c.result(), nil
 }
 
@@ -57,6 +58,13 @@ type call struct {
 }
 
 func (c *call) result() *task.Result[any] { return task.NewResult[any](c.ID, c.results) }
+
+// sent notes the call as a child of the task that sent it.
+func (c *call) sent(ctx context.Context) {
+	if !c.Detached {
+		task.TrailFrom(ctx).Add(task.Ref{ID: c.ID})
+	}
+}
 
 func (c *call) failed(err error) error { return fmt.Errorf("taskq: send %s: %w", c.Task, err) }
 

@@ -31,6 +31,11 @@ func (a *App) SendBatch(ctx context.Context, batch []task.Signature) ([]*task.Re
 			break
 		}
 	}
+	for i, one := range s.batch {
+		if s.errs[i] == nil && !one.Detached {
+			task.TrailFrom(ctx).Add(task.Ref{ID: one.ID})
+		}
+	}
 	if err := (&task.BatchError{Errors: s.errs}); len(err.Unwrap()) > 0 {
 		return s.results, err
 	}

@@ -20,6 +20,8 @@ type execution struct {
 	req      *task.Request // decode
 	spec     *task.Spec    // lookup
 
+	trail task.Trail // what the task, or the worker on its behalf, has sent
+
 	// claimed is set by whoever ends the execution: the slot, the hard time limit, or the shutdown.
 	claimed atomic.Bool
 	started time.Time
@@ -55,7 +57,7 @@ func (e *execution) run(ctx context.Context) {
 
 // handle runs the handler under the time limits.
 func (e *execution) handle(ctx context.Context) ending {
-	ctx, cancel := context.WithCancelCause(task.WithRequest(ctx, e.req))
+	ctx, cancel := context.WithCancelCause(task.WithTrail(task.WithRequest(ctx, e.req), &e.trail))
 	defer cancel(nil)
 	defer e.limit(ctx, cancel)()
 	result, err := e.call(ctx)

@@ -17,7 +17,10 @@ import (
 func (e *execution) meta(v verdict, result any) (task.Meta, verdict) {
 	m := task.Meta{
 		ID: e.req.ID, State: v.state, GroupID: e.req.Group, ParentID: e.req.ParentID,
-		ReplyTo: e.req.ReplyTo, CorrelationID: e.req.CorrelationID, Children: []task.Ref{},
+		ReplyTo: e.req.ReplyTo, CorrelationID: e.req.CorrelationID, Children: e.trail.Refs(),
+	}
+	if v.state == task.Retried {
+		m.Children = append(m.Children, task.Ref{ID: e.req.ID}) // the next try, as in Celery
 	}
 	if m.CorrelationID == "" {
 		m.CorrelationID = m.ID
