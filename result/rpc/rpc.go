@@ -27,6 +27,7 @@ type Config struct {
 	Broker broker.Broker
 	// Accept are the serializers of replies that are read; nil means JSON.
 	Accept codec.Set
+	Limits wire.Limits // of replies
 	// Persistent replies survive a restart of the broker (Celery's result_persistent); others are lost with it.
 	Persistent bool
 	// KeepBytes bounds the outcomes that are kept in memory; the oldest make room. 0 means 64 MiB, some 100,000 small ones.
@@ -149,7 +150,7 @@ func (b *Backend) receive(ctx context.Context, consumer broker.Consumer, done ch
 // file keeps a reply and hands it on. What comes after a final state says nothing new: a hard time limit of Celery sends its FAILURE
 // twice, and a RETRY may come late.
 func (b *Backend) file(ctx context.Context, d *broker.Delivery) {
-	meta, err := wire.DecodeReply(d, b.cfg.Accept, wire.Limits{})
+	meta, err := wire.DecodeReply(d, b.cfg.Accept, b.cfg.Limits)
 	switch {
 	case err != nil:
 		b.cfg.Logger.WarnContext(ctx, "reply was not understood", "id", d.CorrelationID, "error", err)

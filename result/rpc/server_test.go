@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/broker/amqp"
 	"github.com/seed-399731e2/taskq/internal/testserver"
+	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/result/rpc"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -172,6 +174,15 @@ func TestPythonsReplyQueuesGetAnswers(t *testing.T) {
 		if err := c.Close(ctx); err != nil {
 			t.Errorf("%s: %v", version, err)
 		}
+	}
+}
+
+func TestAnswersThatTheBrokerNeverTakesAreInvalid(t *testing.T) {
+	t.Parallel()
+	client, _ := backend(t, testserver.AMQPVhost(t))
+	large := outcome("1", expect(t, client, "1"), `"`+strings.Repeat("x", 17<<20)+`"`)
+	if err := client.Store(t.Context(), large); !errors.Is(err, result.ErrInvalid) {
+		t.Errorf("17 MiB: err = %v, want ErrInvalid", err)
 	}
 }
 
