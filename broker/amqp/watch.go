@@ -53,15 +53,17 @@ func (w *watch) look(ctx context.Context, st *stream, queue string, busy bool) {
 		return
 	}
 	w.looking = st.s.crew.start(func() {
-		stats := broker.QueueStats{Consumers: 1} // a queue that cannot be asked about is none of the watch's business
-		_ = st.s.withChannel(ctx, func(ch *amqp091.Channel) error {
+		answer := make(chan broker.QueueStats, 1) // the request may outlive ctx, so it shares no variable with its caller
+		err := st.s.withChannel(ctx, func(ch *amqp091.Channel) error {
 			q, err := ch.QueueDeclarePassive(queue, false, false, false, false, nil)
-			if err == nil {
-				stats = broker.QueueStats{Messages: q.Messages, Consumers: q.Consumers}
-			}
+			answer <- broker.QueueStats{Messages: q.Messages, Consumers: q.Consumers}
 			return err
 		})
-		w.answers <- stats
+		if err != nil {
+			w.answers <- broker.QueueStats{Consumers: 1} // a queue that cannot be asked about is none of the watch's business
+			return
+		}
+		w.answers <- <-answer
 	})
 }
 
