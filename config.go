@@ -21,6 +21,8 @@ type Config struct {
 	// ResultExpires is how long outcomes are kept, Celery's result_expires; 0 means a day, negative means for ever. With rpc:// they are
 	// not kept.
 	ResultExpires time.Duration
+	// ResultPersistent lets the answers of rpc:// survive a restart of the broker (result_persistent).
+	ResultPersistent bool
 	// ResultKeyPrefix comes before every key in Redis (global_keyprefix in Celery's result_backend_transport_options).
 	ResultKeyPrefix string
 	// DefaultQueue is where calls go that name no queue, and what a worker consumes; "" means celery.

@@ -133,7 +133,7 @@ func (c *connection) openResults(ctx context.Context, cfg Config) (err error) {
 	case schemeMemory:
 		c.results = resultmem.New(resultmem.Config{Expires: cfg.ResultExpires})
 	case schemeRPC:
-		c.results = rpc.New(rpc.Config{Broker: c.broker, Logger: cfg.Logger})
+		c.results = rpc.New(rpc.Config{Broker: c.broker, Persistent: cfg.ResultPersistent, Logger: cfg.Logger})
 	case schemeRedis, schemeRediss:
 		results, err := resultredis.Open(ctx, resultredis.Config{
 			URL: cfg.ResultBackend, Expires: cfg.ResultExpires, KeyPrefix: cfg.ResultKeyPrefix, Lazy: cfg.WaitForBroker, Logger: cfg.Logger,

@@ -112,6 +112,7 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	if cfg.ResultExpires = s.Config.Seconds("result_expires"); cfg.ResultExpires == 0 {
 		cfg.ResultExpires = -1
 	}
+	cfg.ResultPersistent = s.Config.On("result_persistent")
 	cfg.ResultKeyPrefix = s.Config.Text("result_backend_transport_options.global_keyprefix")
 	cfg.DefaultQueue = s.Config.Text("default_queue")
 	cfg.QueueType = broker.QueueType(strings.ToLower(s.Config.Text("queue_type")))

@@ -24,6 +24,7 @@ func settings() config.Table {
 			Name: "result_expires", Kind: config.Seconds, Default: "86400", Hint: "seconds",
 			Help: "how long outcomes are kept; 0 means for ever",
 		},
+		{Name: "result_persistent", Kind: config.Switch, Default: "false", Help: "let the answers of rpc:// survive a restart of the broker"},
 		{
 			Name: "result_backend_transport_options.global_keyprefix", Hint: "prefix",
 			Help: "what comes before every key in Redis; a _ follows it unless it ends in one of :_-.",

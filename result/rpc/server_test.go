@@ -29,13 +29,19 @@ const patience = time.Minute
 // backend is a store on RabbitMQ, over a connection of its own.
 func backend(tb testing.TB, url string) (*rpc.Backend, *amqp.Broker) {
 	tb.Helper()
+	return backendOf(tb, url, rpc.Config{})
+}
+
+func backendOf(tb testing.TB, url string, cfg rpc.Config) (*rpc.Backend, *amqp.Broker) {
+	tb.Helper()
 	b, err := amqp.Open(tb.Context(), amqp.Config{
 		URL: url, BackoffMin: 5 * time.Millisecond, BackoffMax: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	store := rpc.New(rpc.Config{Broker: b, Logger: slog.New(slog.DiscardHandler)})
+	cfg.Broker, cfg.Logger = b, slog.New(slog.DiscardHandler)
+	store := rpc.New(cfg)
 	tb.Cleanup(func() {
 		ctx := context.WithoutCancel(tb.Context())
 		if err := errors.Join(store.Close(ctx), b.Close(ctx)); err != nil {
@@ -128,6 +134,30 @@ func TestAReplyQueueThatWasDeletedComesBack(t *testing.T) {
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// TestPersistentAnswersSurviveARestart: the client is away when it is answered, and the broker restarts before it is back.
+func TestPersistentAnswersSurviveARestart(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRabbitMQ(t)
+	proxy := testserver.StartProxy(t, server.URL)
+	client, _ := backend(t, proxy.URL)
+	worker, _ := backendOf(t, server.URL, rpc.Config{Persistent: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	replyTo, err := client.Expect(ctx, "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Refuse()
+	if err := worker.Store(ctx, outcome("1", replyTo, `1`)); err != nil {
+		t.Fatal(err)
+	}
+	server.Restart()
+	proxy.Resume()
+	if m, err := client.Wait(ctx, "1"); err != nil || m.State != task.Success {
+		t.Errorf("outcome = %s, %v", m.State, err)
 	}
 }
 
