@@ -339,6 +339,7 @@ func TestFieldsOfOddTypesAreReadOrRefused(t *testing.T) {
 		"id as a number":      {"id", int64(7), func(r *task.Request) any { return r.ID }, "7"},
 		"id as a list":        {"id", []any{}, nil, nil},
 		"empty id":            {"id", "", nil, nil},
+		"id that is no text":  {"id", "\xff\xfe", nil, nil},
 		"task is null":        {"task", nil, nil, nil},
 		"task is a table":     {"task", broker.Table{}, nil, nil},
 		"limits as floats":    {"timelimit", []any{1.5, nil}, func(r *task.Request) any { return r.TimeLimit }, 1500 * time.Millisecond},
