@@ -217,25 +217,27 @@ func TestOddMessagesGiveARequestOrAnError(t *testing.T) {
 		"timelimit_one": wire.Invalid, "timelimit_str": wire.Invalid,
 		"unknown_compression": wire.Undecodable, "compression_header_mismatch": wire.Undecodable,
 	}
-	cases := malformedCases(t)
-	if len(cases) < 80 {
-		t.Fatalf("found %d cases, want more than 80", len(cases))
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			req, err := wire.Decode(c.delivery(t), jsonOnly(), wire.Limits{})
-			if kind, ok := refusals[name]; ok {
-				wantMalformed(t, err, kind)
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if req.ID == "" || req.Name == "" || req.Codec == nil {
-				t.Errorf("request = %+v, want an id, a name and a codec", req)
-			}
-		})
+	for _, version := range celeryVersions() {
+		cases := malformedCases(t, version)
+		if len(cases) != 82 {
+			t.Fatalf("found %d cases, want 82", len(cases))
+		}
+		for name, c := range cases {
+			t.Run(version+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				req, err := wire.Decode(c.delivery(t), jsonOnly(), wire.Limits{})
+				if kind, ok := refusals[name]; ok {
+					wantMalformed(t, err, kind)
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if req.ID == "" || req.Name == "" || req.Codec == nil {
+					t.Errorf("request = %+v, want an id, a name and a codec", req)
+				}
+			})
+		}
 	}
 }
 

@@ -178,9 +178,9 @@ type malformed struct {
 	} `json:"results"`
 }
 
-func malformedCases(tb testing.TB) map[string]malformed {
+func malformedCases(tb testing.TB, version string) map[string]malformed {
 	tb.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", "malformed", "main.json"))
+	data, err := os.ReadFile(filepath.Join("testdata", "malformed", version+".json"))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func FuzzDecode(f *testing.F) {
 		text := func(key string) string { s, _ := h[key].(string); return s }
 		f.Add(fx.Body, text("task"), text("id"), text("eta"), text("expires"), text("compression"))
 	}
-	for _, c := range malformedCases(f) {
+	for _, c := range malformedCases(f, "main") {
 		d := c.delivery(f)
 		f.Add(d.Body, "tasks.add", "id", "", "", "")
 	}
