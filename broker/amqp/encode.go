@@ -14,7 +14,7 @@ import (
 
 const (
 	maxShort      = 255                                     // bytes of a short string (section 4.2.5.3)
-	maxExpiration = (1<<32 - 1) * time.Millisecond          // RabbitMQ's longest timer
+	maxExpiration = 315_360_000_000 * time.Millisecond      // ten years, RabbitMQ's longest timer
 	maxHeader     = frameMax - frameHead - headerFixed - 32 // bytes of names and headers: a content header is one frame, and has some fixed properties
 )
 

@@ -318,3 +318,16 @@ func TestUnansweredMessageIsReportedAsUnconfirmed(t *testing.T) {
 	proxy.Resume()
 	publish(t, b, queue, "after")
 }
+
+func TestAMessageMayWaitForTenYears(t *testing.T) {
+	t.Parallel()
+	b := open(t, config(t, testserver.AMQP(t)))
+	to := broker.Address{RoutingKey: declared(t, b, broker.Queue{})}
+	const tenYears = 3650 * 24 * time.Hour
+	if err := b.Publish(t.Context(), to, broker.Message{Expiration: tenYears}); err != nil {
+		t.Errorf("ten years: %v", err)
+	}
+	if err := b.Publish(t.Context(), to, broker.Message{Expiration: tenYears + time.Millisecond}); !errors.Is(err, broker.ErrInvalid) {
+		t.Errorf("more: %v, want ErrInvalid", err)
+	}
+}

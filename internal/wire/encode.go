@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -185,7 +184,8 @@ func expiration(expires, now time.Time) time.Duration {
 	return left
 }
 
-const longestExpiration = math.MaxUint32 * time.Millisecond
+// longestExpiration is RabbitMQ's longest timer, ten years; beyond it a message closes the channel.
+const longestExpiration = 315_360_000_000 * time.Millisecond
 
 // reprs prints the arguments for people. Encoded ones are decoded for that.
 func reprs(c codec.Codec, args []any, kwargs map[string]any) (string, string, error) {

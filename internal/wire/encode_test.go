@@ -77,15 +77,24 @@ func TestEncodedCallsDecodeToThemselves(t *testing.T) {
 	}
 }
 
-func TestLateCallsExpireAtOnceInsteadOfNever(t *testing.T) {
+func TestExpirationIsWhatRabbitMQCanMeasure(t *testing.T) {
 	t.Parallel()
-	o := outgoing(task.Signature{CallOptions: task.CallOptions{Expires: time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)}})
-	msg, err := wire.Encode(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if msg.Expiration != time.Millisecond {
-		t.Errorf("expiration = %v, want 1ms", msg.Expiration)
+	now := outgoing(task.Signature{}).Now
+	tenYears := 3650 * 24 * time.Hour
+	for expires, want := range map[time.Time]time.Duration{
+		{}: 0, now.Add(time.Minute): time.Minute,
+		now.Add(-time.Hour):                         time.Millisecond, // at once instead of never
+		now.Add(tenYears):                           tenYears,
+		now.Add(tenYears + time.Millisecond):        0, // the header says it
+		time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC): 0,
+	} {
+		msg, err := wire.Encode(outgoing(task.Signature{CallOptions: task.CallOptions{Expires: expires}}))
+		if err != nil || msg.Expiration != want {
+			t.Errorf("expires %v: expiration = %v, %v; want %v", expires, msg.Expiration, err, want)
+		}
+		if set := msg.Headers["expires"] != nil; set == expires.IsZero() {
+			t.Errorf("expires %v: header = %v", expires, msg.Headers["expires"])
+		}
 	}
 }
 
