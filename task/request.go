@@ -23,12 +23,15 @@ type Request struct {
 	// Limits of this call; 0 means none was sent.
 	TimeLimit, SoftTimeLimit time.Duration
 	IgnoreResult             bool
-	ReplyTo, CorrelationID   string
-	Shadow, Origin           string // name for logs; who sent it
-	ArgsRepr, KwargsRepr     string // for people only
-	ReplacedNesting          int
-	StampedHeaders           []string
-	Stamps                   map[string]any
+	// KeepResult says that the message asks for the outcome in so many words (ignore_result is false, not absent). It goes before the
+	// task's own IgnoreResult, as in Celery 5.7.
+	KeepResult             bool
+	ReplyTo, CorrelationID string
+	Shadow, Origin         string // name for logs; who sent it
+	ArgsRepr, KwargsRepr   string // for people only
+	ReplacedNesting        int
+	StampedHeaders         []string
+	Stamps                 map[string]any
 	// Headers are the custom ones: all that Celery does not know.
 	Headers map[string]any
 	Embed   Embed

@@ -27,7 +27,7 @@ func (w *Worker) accept(ctx context.Context, a *arrival) {
 	req.Hostname = w.cfg.Hostname
 	e := &execution{w: w, delivery: a, req: req, received: time.Now()}
 	w.running.add(e)
-	e.spec = w.cfg.Registry.Lookup(req.Name)
+	e.lookUp()
 	switch {
 	case e.spec == nil || e.spec.Handler == nil:
 		w.unregistered(ctx, e)
@@ -42,6 +42,15 @@ func (w *Worker) accept(ctx context.Context, a *arrival) {
 	}
 	if err := w.pool.Submit(ctx, e.run); err != nil {
 		e.giveBack() // the worker stops; the delivery never started
+	}
+}
+
+// lookUp finds the request's task, and what the message leaves to it. A message that asks for the outcome has it stored, whatever the
+// task says (celery/app/trace.py, get_actual_ignore_result).
+func (e *execution) lookUp() {
+	e.spec = e.w.cfg.Registry.Lookup(e.req.Name)
+	if e.spec != nil && !e.req.KeepResult {
+		e.req.IgnoreResult = e.req.IgnoreResult || e.spec.Call.IgnoreResult
 	}
 }
 

@@ -98,7 +98,7 @@ func (w *Worker) relocate(ctx context.Context, a *arrival, queue string) bool {
 func (w *Worker) condemn(ctx context.Context, a *arrival) {
 	e := &execution{w: w, delivery: a, req: wire.Identify(a.Delivery), received: time.Now()}
 	e.req.Hostname = w.cfg.Hostname
-	e.spec = w.cfg.Registry.Lookup(e.req.Name)
+	e.lookUp()
 	w.running.add(e)
 	err := &workerLostError{a.deaths}
 	w.log.ErrorContext(ctx, "task was condemned", "task", e.req.DisplayName(), "id", e.req.ID, "queue", a.Queue, "error", err)

@@ -95,7 +95,7 @@ func (e *execution) expire(ctx context.Context) {
 
 // store keeps the outcome, for as long as it takes: a store that is away delays the acknowledgement and loses nothing.
 func (e *execution) store(ctx context.Context, meta task.Meta) error {
-	if e.w.cfg.Results == nil || e.req.IgnoreResult || e.spec != nil && e.spec.Call.IgnoreResult {
+	if e.w.cfg.Results == nil || e.req.IgnoreResult {
 		return nil
 	}
 	return e.w.persist(ctx, "outcome could not be stored", e.req, func(ctx context.Context) error {

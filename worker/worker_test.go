@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -312,6 +313,42 @@ func TestFailuresGoToTheDeadLettersWhenTheTaskSaysSo(t *testing.T) {
 		synctest.Wait()
 		h.wantWaiting(dead, 1)
 	})
+}
+
+func TestTheMessageSaysWhetherTheResultIsKept(t *testing.T) {
+	t.Parallel()
+	quiet := task.New("tasks.quiet", func(ctx context.Context, _ none) (int, error) {
+		if task.FromContext(ctx).Retries == 0 { // its retry must not ask for what the first message left to the task
+			return 0, task.RetryAfter(errors.New("once more"), time.Second)
+		}
+		return 1, nil
+	}, task.IgnoreResult())
+	for name, tt := range map[string]struct {
+		opts   []task.SendOption
+		absent bool
+		want   task.State
+	}{
+		"the task's own":   {want: task.Pending},
+		"kept by the call": {opts: []task.SendOption{task.KeepResult()}, want: task.Success},
+		"left to the task": {opts: []task.SendOption{task.KeepResult()}, absent: true, want: task.Pending},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := start(t, plan{tasks: []task.Definition{quiet}})
+			msg, err := wire.Encode(wire.Outgoing{Signature: quiet.S(none{}, append(tt.opts, task.ID("i"))...), Now: time.Now()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.absent {
+				delete(msg.Headers, "ignore_result")
+			}
+			h.publish(msg)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if meta, err := h.results.Get(t.Context(), "i"); err != nil || meta.State != tt.want {
+				t.Errorf("%s: meta = %+v, %v; want %s", name, meta, err, tt.want)
+			}
+		})
+	}
 }
 
 func TestIgnoredResultsAreNotStored(t *testing.T) {

@@ -35,7 +35,7 @@ func Decode(d *broker.Delivery, accept codec.Set, limits Limits) (*task.Request,
 // Identify reads whose message it is and who waits for it, without a look at the body: what cannot be read is left empty.
 func Identify(d *broker.Delivery) *task.Request {
 	req := delivered(d)
-	req.IgnoreResult = (&reader{table: d.Headers}).flag("ignore_result")
+	(&reader{table: d.Headers}).wish(req)
 	if req.ID == "" { // protocol 1 keeps its id in the body, and here
 		req.ID = d.CorrelationID
 	}

@@ -114,7 +114,8 @@ func wantRequest(t *testing.T, f *fixture) task.Request {
 		ArgsRepr: text("argsrepr"), KwargsRepr: text("kwargsrepr"), ReplacedNesting: number("replaced_task_nesting", 0),
 		Queue: f.RoutingKey, Exchange: f.Exchange, RoutingKey: f.RoutingKey, Priority: f.Properties.Priority, Protocol: protocol,
 	}
-	req.IgnoreResult, _ = headers["ignore_result"].(bool)
+	ignore, said := headers["ignore_result"].(bool)
+	req.IgnoreResult, req.KeepResult = ignore, said && !ignore
 	req.Compression = text("compression")
 	if req.RootID == "" {
 		req.RootID = req.ID

@@ -68,7 +68,7 @@ func TestEncodedCallsDecodeToThemselves(t *testing.T) {
 		Arguments: task.Arguments{
 			Args: []codec.Raw{codec.Raw("1")}, Kwargs: map[string]codec.Raw{"y": codec.Raw(`"z"`)}, Codec: codec.JSON{},
 		},
-		ETA: o.ETA.UTC(), Expires: o.Expires, TimeLimit: o.TimeLimit, ReplyTo: "me", CorrelationID: "t1", Origin: "gen1@host",
+		ETA: o.ETA.UTC(), Expires: o.Expires, TimeLimit: o.TimeLimit, KeepResult: true, ReplyTo: "me", CorrelationID: "t1", Origin: "gen1@host",
 		ArgsRepr: "(1,)", KwargsRepr: "{'y': 'z'}", Headers: map[string]any{"k": float64(-1 << 40)}, Embed: o.Embed,
 		Priority: 3, Protocol: 2,
 	}

@@ -75,7 +75,7 @@ func (r *reader) read(req *task.Request) error {
 	req.Retries = r.integer("retries", 0)
 	req.ETA, req.Expires = r.time("eta"), r.time("expires")
 	req.TimeLimit, req.SoftTimeLimit = r.timeLimits()
-	req.IgnoreResult = r.flag("ignore_result")
+	r.wish(req)
 	req.Shadow, req.Origin = r.note("shadow"), r.note("origin")
 	req.ArgsRepr, req.KwargsRepr = r.note("argsrepr"), r.note("kwargsrepr")
 	req.ReplacedNesting = r.integer("replaced_task_nesting", 0)
@@ -137,6 +137,12 @@ func (r *reader) integer(name string, missing int) int {
 		return missing
 	}
 	return int(n)
+}
+
+// wish reads whether the outcome is wanted, or whether that is left to the task.
+func (r *reader) wish(req *task.Request) {
+	req.IgnoreResult = r.flag("ignore_result")
+	req.KeepResult = !req.IgnoreResult && r.table["ignore_result"] != nil
 }
 
 func (r *reader) flag(name string) bool {
