@@ -109,6 +109,9 @@ func (a *App) NewWorker(ctx context.Context) (*worker.Worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.checkResults(ctx, c.results); err != nil {
+		return nil, err
+	}
 	opts := a.cfg.Worker
 	if len(opts.Queues) == 0 {
 		opts.Queues = []string{a.cfg.DefaultQueue}
@@ -117,6 +120,22 @@ func (a *App) NewWorker(ctx context.Context) (*worker.Worker, error) {
 		Options: opts, Broker: c.broker, Results: c.results, Registry: &a.registry, Middleware: a.middleware,
 		Topology: a.topology, Logger: a.log,
 	})
+}
+
+// checkResults returns an error when a worker would run tasks whose outcomes cannot be stored, for a reason that time does not mend.
+func (a *App) checkResults(ctx context.Context, results result.Backend) error {
+	checker, ok := results.(result.Checker)
+	if !ok {
+		return nil
+	}
+	err := checker.Check(ctx)
+	if errors.Is(err, result.ErrAccess) {
+		return fmt.Errorf("taskq: result store: %w", err)
+	}
+	if err != nil {
+		a.log.WarnContext(ctx, "result store is away: outcomes, and with them acknowledgements, wait for it", "error", err)
+	}
+	return nil
 }
 
 // Run runs a worker until ctx is done; see worker.Worker.Run.

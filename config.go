@@ -14,8 +14,9 @@ type Config struct {
 	// BrokerURL says what carries the messages: amqp:// or amqps:// (several, separated by semicolons, are tried in turn),
 	// sqlite:///path, memory:// (this process alone). "" is the embedded store: an SQLite file in the user's state directory.
 	BrokerURL string
-	// ResultBackend says where outcomes go: rpc://, redis://user:password@host:6379/0 (rediss:// with TLS), sqlite:///path, memory://,
-	// disabled://. "" is what suits the broker: rpc://
+	// ResultBackend says where outcomes go: rpc://, redis://user:password@host:6379/0 (rediss:// with TLS),
+	// postgres://user:password@host/name (the tables of django-celery-results), sqlite:///path, memory://, disabled://. "" is what suits
+	// the broker: rpc://
 	// with AMQP, else the broker's own store.
 	ResultBackend string
 	// ResultExpires is how long outcomes are kept, Celery's result_expires; 0 means a day, negative means for ever. With rpc:// they are

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
 	"github.com/seed-399731e2/taskq/result"
 	resultmem "github.com/seed-399731e2/taskq/result/mem"
+	"github.com/seed-399731e2/taskq/result/postgres"
 	resultredis "github.com/seed-399731e2/taskq/result/redis"
 	"github.com/seed-399731e2/taskq/result/rpc"
 	resultsqlite "github.com/seed-399731e2/taskq/result/sqlite"
@@ -28,6 +29,7 @@ const (
 	schemeRPC      = "rpc"
 	schemeRedis    = "redis"
 	schemeRediss   = "rediss"
+	schemePostgres = "postgres"
 	schemeDisabled = "disabled"
 )
 
@@ -59,12 +61,25 @@ func checkURLs(cfg *Config) error {
 	if cfg.ResultBackend == "" {
 		cfg.ResultBackend = defaultResults(transport)
 	}
-	switch s := scheme(cfg.ResultBackend); s {
-	case schemeRPC, schemeSQLite, schemeMemory, schemeDisabled, schemeRedis, schemeRediss:
-	case "amqp", "":
+	return checkResults(cfg)
+}
+
+// checkResults refuses result stores that no room here speaks, with what to use instead.
+func checkResults(cfg *Config) error {
+	s := scheme(cfg.ResultBackend)
+	switch {
+	case s == schemeRPC, s == schemeSQLite, s == schemeMemory, s == schemeDisabled, s == schemePostgres, s == schemeRedis, s == schemeRediss:
+	case s == "postgresql":
+		cfg.ResultBackend = schemePostgres + cfg.ResultBackend[len(s):]
+	case cfg.ResultBackend == "django-db":
+		return fmt.Errorf("taskq: result backend django-db: %w: give the URL of the Django site's database, postgres://user:password@host/name", broker.ErrInvalid)
+	case strings.HasPrefix(s, "db+"):
+		return fmt.Errorf("taskq: result backend with the scheme %q: %w: those tables hold pickles, which only Python can read; use postgres://, "+
+			"and django-celery-results (django-db) in Python", s, broker.ErrInvalid)
+	case s == "amqp", s == "":
 		return fmt.Errorf("taskq: result backend with the scheme %q: %w: over RabbitMQ, use rpc://", s, broker.ErrInvalid)
 	default:
-		return fmt.Errorf("taskq: result backend with the scheme %q: %w: use rpc://, redis://, sqlite:///, memory:// or disabled://", s, broker.ErrInvalid)
+		return fmt.Errorf("taskq: result backend with the scheme %q: %w: use rpc://, redis://, postgres://, sqlite:///, memory:// or disabled://", s, broker.ErrInvalid)
 	}
 	return nil
 }
@@ -138,6 +153,12 @@ func (c *connection) openResults(ctx context.Context, cfg Config) (err error) {
 		results, err := resultredis.Open(ctx, resultredis.Config{
 			URL: cfg.ResultBackend, Expires: cfg.ResultExpires, KeyPrefix: cfg.ResultKeyPrefix, Lazy: cfg.WaitForBroker, Logger: cfg.Logger,
 		})
+		if err != nil {
+			return err
+		}
+		c.results = results
+	case schemePostgres:
+		results, err := postgres.Open(ctx, postgres.Config{URL: cfg.ResultBackend, Expires: cfg.ResultExpires, Logger: cfg.Logger})
 		if err != nil {
 			return err
 		}

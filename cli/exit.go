@@ -120,7 +120,7 @@ func sentence(s *Session, err error) string {
 func cause(text string) string {
 	for {
 		shorter := text
-		for _, name := range []string{"taskq", "task", "worker", "broker", "amqp", "sqlite", "sqlitedb", "rpc", "redis", "pool"} {
+		for _, name := range []string{"taskq", "task", "worker", "broker", "amqp", "sqlite", "sqlitedb", "rpc", "redis", "postgres", "pool"} {
 			shorter = strings.TrimPrefix(shorter, name+": ")
 		}
 		if shorter == text {

@@ -54,3 +54,10 @@ type ChordPart struct {
 	// Index is the task's place in the header; negative when its message did not say.
 	Index int
 }
+
+// Checker is a Backend that can tell beforehand whether it will do.
+type Checker interface {
+	// Check looks whether outcomes can be stored. It returns ErrUnavailable when the store is away, and ErrAccess when it is set up in a
+	// way that time does not mend.
+	Check(ctx context.Context) error
+}

@@ -3,35 +3,22 @@ package accessrecord
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/seed-399731e2/taskq/internal/netpeek"
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 )
-
-const applicationName = "taskq"
 
 // connConfig reads the URL, as libpq does, and adds what finds dead peers.
 func connConfig(database string) (*pgx.ConnConfig, error) {
 	conn, err := pgx.ParseConfig(database)
 	if err != nil {
-		return nil, fmt.Errorf("accessrecord: database %s: %w", redacted(database), reason(err))
+		return nil, fmt.Errorf("accessrecord: database %s: %w", pgdial.Redacted(database), pgdial.Reason(err))
 	}
-	if conn.RuntimeParams["application_name"] == "" {
-		conn.RuntimeParams["application_name"] = applicationName
-	}
-	dialer := &net.Dialer{
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
-		Control:         limitUnacknowledged,
-	}
-	conn.DialFunc = dialer.DialContext
+	pgdial.Prepare(conn)
 	return conn, nil
 }
 
@@ -39,20 +26,9 @@ func connConfig(database string) (*pgx.ConnConfig, error) {
 func (p *postgres) connect(ctx context.Context) (*pgx.Conn, error) {
 	c, err := pgx.ConnectConfig(ctx, p.conn.Copy())
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", redacted(p.cfg.Database), err)
+		return nil, fmt.Errorf("connect to %s: %w", pgdial.Redacted(p.cfg.Database), err)
 	}
 	return c, nil
-}
-
-// reason is what is wrong with a URL, without the URL and its password.
-func reason(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
-	}
-	if e, ok := errors.AsType[*pgconn.ParseConfigError](err); ok && errors.Unwrap(e) != nil {
-		return errors.Unwrap(e)
-	}
-	return errors.New("the URL cannot be read")
 }
 
 // hangUp says goodbye and waits until the socket is closed, so that a slot never has two.
@@ -92,6 +68,3 @@ func interrupt(c *pgx.Conn) {
 	}
 	_ = conn.Close() // it fails when it is closed already
 }
-
-// tcp reports whether a network of net.Dial is TCP.
-func tcp(network string) bool { return strings.HasPrefix(network, "tcp") }

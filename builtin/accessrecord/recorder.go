@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"strings"
 	"time"
 
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -102,7 +102,7 @@ func openStore(cfg Config) (store, error) {
 	case "", "sqlite":
 		return newSQLite(cfg)
 	}
-	return nil, fmt.Errorf("accessrecord: database %q: want postgres://user@host/name or sqlite:///path", redacted(cfg.Database))
+	return nil, fmt.Errorf("accessrecord: database %q: want postgres://user@host/name or sqlite:///path", pgdial.Redacted(cfg.Database))
 }
 
 // Task returns the task that stores a visit, to be registered with a worker. Its slots own the connections that it needs.
@@ -121,23 +121,3 @@ func (r *Recorder) Migrate(ctx context.Context) error { return r.store.migrate(c
 
 // Close closes what the recorder itself has opened. Connections of slots are closed by their pool.
 func (r *Recorder) Close() error { return r.store.close() }
-
-// redacted returns the URL without its passwords, for errors and logs; what is no URL is not shown when it may hold one.
-func redacted(database string) string {
-	u, err := url.Parse(database)
-	if err != nil || u.Scheme == "" && strings.ContainsAny(database, "=@:") {
-		scheme, _, found := strings.Cut(database, "://")
-		if !found {
-			return "…"
-		}
-		return scheme + "://…"
-	}
-	query := u.Query()
-	for _, name := range []string{"password", "sslpassword"} {
-		if query.Has(name) {
-			query.Set(name, "xxxxx")
-			u.RawQuery = query.Encode()
-		}
-	}
-	return strings.NewReplacer(":xxxxx@", ":**@", "password=xxxxx", "password=**").Replace(u.Redacted())
-}

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package accessrecord
+package pgdial
 
 import "syscall"
 

@@ -1,6 +1,7 @@
-package accessrecord
+package pgdial
 
 import (
+	"strings"
 	"syscall"
 	"time"
 )
@@ -10,7 +11,7 @@ const tcpUserTimeout = 0x12
 
 // limitUnacknowledged breaks a connection whose data the peer does not acknowledge for 15 s; the system's default is a quarter of an hour.
 func limitUnacknowledged(network, _ string, raw syscall.RawConn) error {
-	if !tcp(network) {
+	if !strings.HasPrefix(network, "tcp") {
 		return nil
 	}
 	var failed error
