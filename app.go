@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"sync"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -22,6 +24,7 @@ type App struct {
 	registry   task.Registry
 	middleware []task.Middleware
 	origin     string // who sends, as Celery writes it
+	formats    *formats
 
 	opening chan struct{} // one place, for who opens conn: the others wait no longer than their contexts last
 
@@ -55,18 +58,26 @@ func New(cfg Config) (*App, error) {
 	if err := cfg.Call.Validate(); err != nil {
 		return nil, fmt.Errorf("taskq: defaults of calls: %w", err)
 	}
+	formats, err := newFormats(cfg)
+	if err != nil {
+		return nil, err
+	}
+	formats.warn(cfg.Logger)
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
 	return &App{
-		cfg: cfg, log: cfg.Logger, opening: make(chan struct{}, 1), declared: map[string]bool{},
+		cfg: cfg, log: cfg.Logger, formats: formats, opening: make(chan struct{}, 1), declared: map[string]bool{},
 		origin: fmt.Sprintf("gen%d@%s", os.Getpid(), host),
 	}, nil
 }
 
 // Config returns the configuration with its defaults filled in.
 func (a *App) Config() Config { return a.cfg }
+
+// Accept returns the codecs of the messages that are read.
+func (a *App) Accept() codec.Set { return maps.Clone(a.formats.accept) }
 
 // Register adds tasks. It returns task.ErrDuplicate for a name that is taken.
 func (a *App) Register(tasks ...task.Definition) error { return a.registry.Add(tasks...) }
@@ -118,7 +129,7 @@ func (a *App) NewWorker(ctx context.Context) (*worker.Worker, error) {
 	}
 	return worker.New(worker.Config{
 		Options: opts, Broker: c.broker, Results: c.results, Registry: &a.registry, Middleware: a.middleware,
-		Topology: a.topology, Logger: a.log,
+		Topology: a.topology, Logger: a.log, Accept: a.formats.accept, Limits: a.cfg.Limits,
 	})
 }
 
@@ -177,7 +188,7 @@ func (a *App) connect(ctx context.Context) (*connection, error) {
 	if conn, err := a.connected(); conn != nil || err != nil {
 		return conn, err
 	}
-	conn, err := open(ctx, a.cfg)
+	conn, err := open(ctx, a.cfg, a.formats.acceptedResults())
 	if err != nil {
 		return nil, err
 	}

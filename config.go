@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/codec/auth"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
 )
@@ -29,11 +31,18 @@ type Config struct {
 	// DefaultQueue is where calls go that name no queue, and what a worker consumes; "" means celery.
 	DefaultQueue string
 	// Call holds the defaults of each call, for what neither the call nor its task's options say: Priority, IgnoreResult, ExpiresIn,
-	// Publish, …
+	// Publish, Serializer, Compression, …
 	Call task.CallOptions
 	// InheritPriority gives a task that is sent from within another one that one's priority, unless it has its own
 	// (task_inherit_parent_priority).
 	InheritPriority bool
+	// Accept are the serializers of the messages that are read, "json", "msgpack" and "auth", or their content types; nil means json.
+	// All others are refused (accept_content). Replies to rpc:// may be JSON in any case.
+	Accept []string
+	// Auth are the keys and certificates for the serializer "auth"; the zero value is none.
+	Auth auth.Config
+	// Limits bound the messages that are read.
+	Limits codec.Limits
 	// QueueType of the queues that are declared; "" leaves it to the server (classic), as Celery does.
 	QueueType broker.QueueType
 	// Declare says what a worker and Send make sure of. "" and broker.DeclareAuto create the queues that are missing, as Celery does.

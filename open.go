@@ -11,6 +11,7 @@ import (
 	"github.com/seed-399731e2/taskq/broker/amqp"
 	"github.com/seed-399731e2/taskq/broker/mem"
 	"github.com/seed-399731e2/taskq/broker/sqlite"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
 	"github.com/seed-399731e2/taskq/result"
 	resultmem "github.com/seed-399731e2/taskq/result/mem"
@@ -102,11 +103,11 @@ type connection struct {
 	other   *sqlitedb.DB   // that of the results, when it is another file
 }
 
-func open(ctx context.Context, cfg Config) (*connection, error) {
+func open(ctx context.Context, cfg Config, accept codec.Set) (*connection, error) {
 	c := &connection{}
 	err := c.openBroker(ctx, cfg)
 	if err == nil {
-		err = c.openResults(ctx, cfg)
+		err = c.openResults(ctx, cfg, accept)
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.close(context.WithoutCancel(ctx)))
@@ -143,12 +144,12 @@ func (c *connection) openBroker(ctx context.Context, cfg Config) (err error) {
 	return nil
 }
 
-func (c *connection) openResults(ctx context.Context, cfg Config) (err error) {
+func (c *connection) openResults(ctx context.Context, cfg Config, accept codec.Set) (err error) {
 	switch scheme(cfg.ResultBackend) {
 	case schemeMemory:
 		c.results = resultmem.New(resultmem.Config{Expires: cfg.ResultExpires})
 	case schemeRPC:
-		c.results = rpc.New(rpc.Config{Broker: c.broker, Persistent: cfg.ResultPersistent, Logger: cfg.Logger})
+		c.results = rpc.New(rpc.Config{Broker: c.broker, Accept: accept, Limits: cfg.Limits, Persistent: cfg.ResultPersistent, Logger: cfg.Logger})
 	case schemeRedis, schemeRediss:
 		results, err := resultredis.Open(ctx, resultredis.Config{
 			URL: cfg.ResultBackend, Expires: cfg.ResultExpires, KeyPrefix: cfg.ResultKeyPrefix, Lazy: cfg.WaitForBroker, Logger: cfg.Logger,

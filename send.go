@@ -112,6 +112,9 @@ func (a *App) prepare(ctx context.Context, conn *connection, s task.Signature) (
 	if err := s.Validate(); err != nil {
 		return nil, c.failed(&unsendable{err})
 	}
+	if err := a.formats.dress(&c.Outgoing); err != nil {
+		return nil, c.failed(&unsendable{err})
+	}
 	if prober, ok := conn.broker.(broker.Prober); ok && s.FailFast {
 		if err := prober.Probe(); err != nil {
 			return nil, c.failed(err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,11 +107,17 @@ dead show d97074ce-2c94-4422-8b08-14409aa9abab -Q mail -o json`,
 			if err != nil {
 				return err
 			}
+			app, err := s.App()
+			if err != nil {
+				return err
+			}
+			accept := app.Accept()
+			maps.Copy(accept, codec.NewSet(codec.JSON{}, codec.Msgpack{})) // also what was refused for its type
 			for _, queue := range queues {
 				var found *opened
 				_, err := s.browse(ctx, queue, maxHeld, func(_ broker.Broker, d *broker.Delivery) (bool, error) {
 					if wire.Identify(d).ID == args[0] {
-						found = openLetter(d, queue)
+						found = openLetter(d, queue, accept)
 					}
 					return found != nil, nil
 				})
@@ -141,24 +148,41 @@ type opened struct {
 	Body        string                     `json:"body,omitempty"` // of a message that cannot be read
 }
 
-func openLetter(d *broker.Delivery, queue string) *opened {
+func openLetter(d *broker.Delivery, queue string, accept codec.Set) *opened {
 	o := &opened{letter: readLetter(d, queue), ContentType: d.ContentType, Headers: map[string]any{}}
 	for name, v := range d.Headers {
 		o.Headers[name] = printable(v)
 	}
-	req, err := wire.Decode(d, codec.NewSet(codec.JSON{}), wire.Limits{})
+	req, err := wire.Decode(d, accept, wire.Limits{})
 	if err != nil {
 		o.Body = strings.ToValidUTF8(string(d.Body), "\uFFFD")
 		return o
 	}
 	o.Args, o.Kwargs = []json.RawMessage{}, map[string]json.RawMessage{}
 	for _, raw := range req.Args {
-		o.Args = append(o.Args, json.RawMessage(raw))
+		o.Args = append(o.Args, asJSON(req.Codec, raw))
 	}
 	for name, raw := range req.Kwargs {
-		o.Kwargs[name] = json.RawMessage(raw)
+		o.Kwargs[name] = asJSON(req.Codec, raw)
 	}
 	return o
+}
+
+// asJSON is an argument as JSON shows it.
+func asJSON(c codec.Codec, raw codec.Raw) json.RawMessage {
+	if c == (codec.JSON{}) {
+		return json.RawMessage(raw)
+	}
+	var v any
+	err := c.Unmarshal(raw, &v)
+	var text []byte
+	if err == nil {
+		text, err = codec.JSON{}.Marshal(v)
+	}
+	if err != nil {
+		text, _ = json.Marshal(err.Error()) // text always can
+	}
+	return text
 }
 
 // printable is a header as JSON shows it.

@@ -119,6 +119,7 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	cfg.InheritPriority = s.Config.On("inherit_priority")
 	cfg.Declare = s.declareMode()
 	cfg.DeliveryTimeout = s.Config.Seconds("worker.delivery_timeout")
+	s.formats(&cfg)
 	cfg.Logger = s.Log
 	if cfg.BrokerURL == "" && !s.offline {
 		path, err := sqlitedb.DefaultPath()
@@ -148,11 +149,16 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	return app, nil
 }
 
-// withOrigin says where the URL comes from that an application does not take.
+// withOrigin says where the setting comes from that an application does not take.
 func (s *Session) withOrigin(err error) error {
 	name := "broker_url"
 	if strings.Contains(err.Error(), "result backend") {
 		name = "result_backend"
+	}
+	for _, key := range s.Config.Keys() {
+		if strings.Contains(err.Error(), ": "+key.Name+": ") {
+			name = key.Name
+		}
 	}
 	if !s.Config.Given(name) {
 		return err

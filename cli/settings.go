@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -52,7 +53,7 @@ func settings() config.Table {
 			Name: "log.format", Flag: "log-format", Default: "text", Choices: []string{"text", "json"}, Hint: "format",
 			Help: "text, in Celery's words, or json",
 		},
-	}, workerSettings()...)
+	}, slices.Concat(messageSettings(), workerSettings())...)
 }
 
 func workerSettings() []config.Key {

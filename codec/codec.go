@@ -58,11 +58,11 @@ func ByName(name string) (Codec, error) {
 	}
 	switch name {
 	case "pickle", typePickle:
-		return nil, errors.New("codec: the serializer pickle is refused for good: it runs code of the sender's choice; use json or msgpack")
+		return nil, errors.New("codec: the serializer pickle is refused for good: it runs code of the sender's choice; use json, msgpack or auth")
 	case "yaml", typeYAML:
-		return nil, errors.New("codec: the serializer yaml is not spoken here; use json or msgpack")
+		return nil, errors.New("codec: the serializer yaml is not spoken here; use json, msgpack or auth")
 	}
-	return nil, fmt.Errorf("codec: unknown serializer %q; use json or msgpack", clip(name))
+	return nil, fmt.Errorf("codec: unknown serializer %q; use json, msgpack or auth", clip(name))
 }
 
 // WithMaxDepth returns c with another limit on how deep arrays and objects may be nested; 0 leaves it as it is.

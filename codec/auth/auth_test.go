@@ -236,13 +236,13 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"testdata/ec-cert.pem: the certificate is for a key of type ECDSA":     func(c *auth.Config) { c.Certificate = "testdata/ec-cert.pem" },
 		"auth: security_certificate: testdata/plain.pem: there is no certific": func(c *auth.Config) { c.Certificate = "testdata/plain.pem" },
 		"is not for the key testdata/plain.pem":                                func(c *auth.Config) { c.Certificate = stranger(t, time.Now().Add(time.Hour)).Certificate },
-		"auth: security_cert_store /nowhere/*.pem: there is no certificate":    func(c *auth.Config) { c.Store = "/nowhere/*.pem" },
+		"auth: security_cert_store: /nowhere/*.pem: there is no certificate":   func(c *auth.Config) { c.Store = "/nowhere/*.pem" },
 		"auth: security_cert_store: testdata/README.md: there is no certificat": func(c *auth.Config) {
 			c.Store = "testdata/README*"
 		},
 		"the certificate has expired at 20":                                     func(c *auth.Config) { c.Store = expired.Store },
 		"auth: security_certificate: " + expired.Certificate + ": the certific": func(c *auth.Config) { *c = expired },
-		`auth: security_digest "md5" is none of sha256, sha384, sha512`:         func(c *auth.Config) { c.Digest = "md5" },
+		`auth: security_digest: "md5" is none of sha256, sha384, sha512`:        func(c *auth.Config) { c.Digest = "md5" },
 	} {
 		cfg := config()
 		change(&cfg)

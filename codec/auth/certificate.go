@@ -39,7 +39,7 @@ func parseDigest(name string) (digest, error) {
 	case "sha512":
 		return digest{crypto.SHA512}, nil
 	}
-	return digest{}, fmt.Errorf("auth: security_digest %q is none of sha256, sha384, sha512", name)
+	return digest{}, fmt.Errorf("auth: security_digest: %q is none of sha256, sha384, sha512", name)
 }
 
 func (d digest) of(body []byte) []byte {
@@ -64,10 +64,10 @@ func readStore(path string, d digest) (store, error) {
 	}
 	files, err := filepath.Glob(pattern)
 	if err != nil {
-		return nil, fmt.Errorf("auth: security_cert_store %s: %w", path, err)
+		return nil, fmt.Errorf("auth: security_cert_store: %s: %w", path, err)
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("auth: security_cert_store %s: there is no certificate; it is a directory of PEM files, or a pattern for their names", path)
+		return nil, fmt.Errorf("auth: security_cert_store: %s: there is no certificate; it is a directory of PEM files, or a pattern for their names", path)
 	}
 	s := make(store, len(files))
 	for _, file := range files {

@@ -38,13 +38,8 @@ func tuple(ref task.Ref) []any {
 // maxRefDepth bounds how deep result tuples nest: parents of parents, groups in groups.
 const maxRefDepth = 1000
 
-// deep is the codec for what holds result tuples: each level of theirs is two of JSON's, and a long chain is a long line of parents.
-func deep(c codec.Codec) codec.Codec {
-	if _, ok := c.(codec.JSON); ok {
-		return codec.JSON{MaxDepth: 2*maxRefDepth + codec.MaxDepth}
-	}
-	return c
-}
+// deep is the codec for what holds result tuples: each level of theirs is two lists, and a long chain is a long line of parents.
+func deep(c codec.Codec) codec.Codec { return codec.WithMaxDepth(c, 2*maxRefDepth+codec.MaxDepth) }
 
 // DecodeRefs reads what EncodeRefs writes; null is nil, and so is nothing.
 func DecodeRefs(raw codec.Raw) ([]task.Ref, error) { return decodeRefs(raw, codec.JSON{}) }
