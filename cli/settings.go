@@ -12,7 +12,7 @@ import (
 
 // settings is the one table behind flags, variables, files, `config` and the help texts.
 func settings() config.Table {
-	return append(config.Table{
+	return slices.Concat(config.Table{
 		{
 			Name: "broker_url", Kind: config.URL, Flag: "broker", Short: "b", Secret: true, Aliases: []string{"CELERY_BROKER_URL"},
 			Help: "broker: amqp://user:password@host:5672/vhost, amqps://…, sqlite:///path; none means the embedded store",
@@ -44,6 +44,11 @@ func settings() config.Table {
 			Choices: []string{string(broker.DeclareAuto), string(broker.DeclarePassive), string(broker.DeclareNever)},
 			Help:    "auto creates the queues that are missing; passive uses those that exist, as they are; never does not even look",
 		},
+	}, messageSettings(), logSettings(), workerSettings())
+}
+
+func logSettings() []config.Key {
+	return []config.Key{
 		{
 			Name: "log.level", Flag: "loglevel", Short: "l", Default: "info", Aliases: []string{"CELERY_WORKER_LOGLEVEL"}, Hint: "level",
 			Choices: []string{"debug", "info", "warning", "warn", "error", "critical", "fatal"},
@@ -53,7 +58,7 @@ func settings() config.Table {
 			Name: "log.format", Flag: "log-format", Default: "text", Choices: []string{"text", "json"}, Hint: "format",
 			Help: "text, in Celery's words, or json",
 		},
-	}, slices.Concat(messageSettings(), workerSettings())...)
+	}
 }
 
 func workerSettings() []config.Key {
