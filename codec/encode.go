@@ -159,6 +159,9 @@ func (e *encoder) value(v reflect.Value) error {
 	}
 	switch v.Kind() {
 	case reflect.Interface:
+		if v.IsNil() {
+			return e.any(nil)
+		}
 		return e.value(v.Elem())
 	case reflect.Pointer:
 		return e.pointer(v)

@@ -301,3 +301,22 @@ func FuzzMsgpack(f *testing.F) {
 		}
 	})
 }
+
+func TestNilInAListOfAnythingIsNull(t *testing.T) {
+	t.Parallel()
+	v := struct {
+		List []any
+		Map  map[string]any
+	}{[]any{nil, 1}, map[string]any{"k": nil}}
+	want := map[string]any{"List": []any{nil, int64(1)}, "Map": map[string]any{"k": nil}}
+	for _, c := range []codec.Codec{codec.JSON{}, codec.Msgpack{}} {
+		data, err := c.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got any
+		if err := c.Unmarshal(data, &got); err != nil || !cmp.Equal(got, any(want)) {
+			t.Errorf("%s: %v, %v, want %v", c.ContentType(), got, err, want)
+		}
+	}
+}

@@ -22,6 +22,7 @@ type PythonConfig struct {
 	Broker  string            // URL; given as CELERY_BROKER_URL, which Celery reads when an app names no broker
 	Modules map[string]string // file name to source, such as "tasks.py"; importable
 	Env     []string          // "NAME=value", more environment
+	Needs   []string          // more modules than celery that must be there
 }
 
 // Python runs programs in a real Python with a real Celery.
@@ -37,6 +38,9 @@ func NewPython(t testing.TB, cfg PythonConfig) *Python {
 	t.Helper()
 	path, err := instance.FindPython(t.Context(), os.Getenv(PythonVariable))
 	Started(t, "Celery", err)
+	for _, module := range cfg.Needs {
+		Started(t, module, instance.FindModule(t.Context(), path, module))
+	}
 	dir := t.TempDir()
 	for name, source := range cfg.Modules {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(source), 0o600); err != nil {

@@ -19,8 +19,8 @@ func Missing(ctx context.Context, python string) []*MissingError {
 	note(new(Redis).find())
 	found, err := FindPython(ctx, python)
 	note(err)
-	if err == nil {
-		note(findModule(ctx, found, "redis"))
+	for _, module := range []string{"redis", "msgpack", "cryptography", "zstandard"} {
+		note(FindModule(ctx, found, module)) // without a Python they are all missing
 	}
 	return missing
 }

@@ -22,8 +22,8 @@ func FindPython(ctx context.Context, preferred string) (string, error) {
 	return "", &MissingError{Program: "celery for Python 3", Package: "python3-celery"}
 }
 
-// findModule looks for a module that a Python can import.
-func findModule(ctx context.Context, python, module string) error {
+// FindModule looks for a module that a Python can import. The error is a *MissingError.
+func FindModule(ctx context.Context, python, module string) error {
 	if exec.CommandContext(ctx, python, "-c", "import "+module).Run() != nil {
 		return &MissingError{Program: module + " for Python 3", Package: "python3-" + module}
 	}
