@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/codec/auth"
@@ -63,9 +64,7 @@ func (f *formats) accepted(cfg Config) (codec.Set, error) {
 // acceptedResults returns what the reply queue takes: JSON, too, because workers here answer in it, signed calls or not.
 func (f *formats) acceptedResults() codec.Set {
 	set := codec.NewSet(codec.JSON{})
-	for contentType, c := range f.accept {
-		set[contentType] = c
-	}
+	maps.Copy(set, f.accept)
 	return set
 }
 
