@@ -231,3 +231,48 @@ func TestAFullServerIsAnErrorThatLosesNothing(t *testing.T) {
 		t.Errorf("state = %s, %v", m.State, err)
 	}
 }
+
+func TestACommandThatIsGivenUpTakesNoOtherWithIt(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	b := opened(t, redis.Config{URL: server.URL})
+	server.Pause()
+	brief, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	var gets, stores sync.WaitGroup
+	for i := range 8 {
+		gets.Go(func() {
+			if _, err := b.Get(brief, "t"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("get: %v, want the deadline", err)
+			}
+		})
+		stores.Go(func() { store(t, b, success(strconv.Itoa(i), "1")) })
+	}
+	gets.Wait()
+	server.Continue()
+	stores.Wait()
+}
+
+func TestCloseDoesNotWaitForASilentServer(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	b := open(t, redis.Config{URL: server.URL})
+	server.Pause()
+	ended := make(chan error, 2)
+	go func() { ended <- b.Store(t.Context(), success("t", "1")) }()
+	go func() {
+		_, err := b.Wait(t.Context(), "t")
+		ended <- err
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // the server would be given up after 10
+	defer cancel()
+	if err := b.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	for range 2 {
+		if err := <-ended; !errors.Is(err, result.ErrClosed) {
+			t.Errorf("err = %v, want ErrClosed", err)
+		}
+	}
+	server.Continue()
+}

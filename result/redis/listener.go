@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -99,7 +100,11 @@ func (l *listener) run(ctx context.Context) {
 		if time.Since(began) > pauseMax {
 			pause = pauseFirst
 		}
-		l.b.log.WarnContext(ctx, "subscription to outcomes was lost", "error", err, "retry_in", pause.Seconds())
+		level := slog.LevelDebug
+		if pause == pauseFirst {
+			level = slog.LevelWarn // once for each outage
+		}
+		l.b.log.Log(ctx, level, "subscription to outcomes was lost", "error", err, "retry_in", pause.Seconds())
 		l.b.pause(ctx, pause)
 	}
 }
