@@ -17,7 +17,6 @@ import (
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/internal/testserver/instance"
-	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/result/redis"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -168,7 +167,7 @@ say(value=r.get(timeout=30), state=r.state, done=r.date_done.isoformat(), name=r
 	}
 }
 
-func TestGoWaitsForPythonWorkersResultsInRedis(t *testing.T) {
+func TestGoSeesTheStatesOfPythonWorkersInRedis(t *testing.T) {
 	t.Parallel()
 	s := openMarket(t)
 	s.python.Worker("market", "-P", "solo", "-Q", "python")
@@ -202,7 +201,15 @@ func TestGoWaitsForPythonWorkersResultsInRedis(t *testing.T) {
 	if err := counting.Forget(ctx); err != nil || s.do(t, "EXISTS", "celery-task-meta-"+counting.ID()) != "0" {
 		t.Errorf("it is not forgotten: %v", err)
 	}
+}
 
+func TestGoSeesFailuresAndChildrenOfPythonWorkersInRedis(t *testing.T) {
+	t.Parallel()
+	s := openMarket(t)
+	s.python.Worker("market", "-P", "solo", "-Q", "python")
+	app := s.app(t)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
 	boom, err := task.Remote[struct{}, int]("market.boom", task.Queue("python")).Send(ctx, app, struct{}{})
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +233,7 @@ func TestGoWaitsForPythonWorkersResultsInRedis(t *testing.T) {
 	}
 }
 
-func TestGroupsCrossRedisBothWays(t *testing.T) {
+func TestGoReadsTheGroupsThatPythonSaved(t *testing.T) {
 	t.Parallel()
 	s := openMarket(t)
 	s.python.Worker("market", "-P", "solo", "-Q", "python")
@@ -250,7 +257,19 @@ say(id=r.id, members=[c.id for c in r.results])
 			t.Errorf("member %d of the group = %d of %s, %v", i, sum, m.GroupID, err)
 		}
 	}
+	if err := s.store.ForgetGroup(ctx, ref.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(t, s.python.Run("from market import *\nsay(gone=GroupResult.restore(sys.argv[1], app=app) is None)", ref.ID)); got[0]["gone"] != true {
+		t.Error("Python still finds the group that Go forgot")
+	}
+}
 
+func TestPythonReadsTheGroupsThatGoSaved(t *testing.T) {
+	t.Parallel()
+	s := openMarket(t)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
 	mine := task.Ref{ID: uuid.NewString(), Group: true, Members: []task.Ref{{ID: uuid.NewString()}, {ID: uuid.NewString()}}}
 	for i, member := range mine.Members {
 		m := task.Meta{ID: member.ID, State: task.Success, Result: codec.Raw([]string{`"a"`, `"b"`}[i]), DoneAt: time.Now(), GroupID: mine.ID}
@@ -271,12 +290,11 @@ say(gone=GroupResult.restore(sys.argv[1], app=app) is None)
 	if diff := cmp.Diff([]map[string]any{{"values": []any{"a", "b"}, "done": true}, {"gone": true}}, restored); diff != "" {
 		t.Error(diff)
 	}
-	if err := s.store.ForgetGroup(ctx, ref.ID); err != nil {
-		t.Fatal(err)
-	}
-	if got := lines(t, s.python.Run("from market import *\nsay(gone=GroupResult.restore(sys.argv[1], app=app) is None)", ref.ID)); got[0]["gone"] != true {
-		t.Error("Python still finds the group that Go forgot")
-	}
+}
+
+type pairOf struct {
+	X int `task:"x"`
+	Y int `task:"y"`
 }
 
 // What the two sides leave in Redis for the same task differs in nothing that can be seen from outside.
@@ -284,11 +302,7 @@ func TestGoAndPythonLeaveTheSameInRedis(t *testing.T) {
 	t.Parallel()
 	s := openMarket(t)
 	s.python.Worker("market", "-P", "solo", "-Q", "python")
-	type sum struct {
-		X int `task:"x"`
-		Y int `task:"y"`
-	}
-	add := task.New("market.add", func(_ context.Context, in sum) (int, error) { return in.X + in.Y, nil })
+	add := task.New("market.add", func(_ context.Context, in pairOf) (int, error) { return in.X + in.Y, nil })
 	boom := task.New("market.boom", func(context.Context, struct{}) (int, error) { return 0, task.Raise("KeyError", "nothing") })
 	runWorker(t, s.app(t, add, boom))
 	got := lines(t, s.python.Run(`
@@ -343,71 +357,6 @@ func members(t *testing.T, doc string) (values map[string]any, names []string) {
 		}
 	}
 	return values, names
-}
-
-// A chord of three tasks, one of which nobody runs: Go notes its outcome.
-const threeOfAChord = `
-from market import *
-header = [add.s(1, 1), add.s(2, 2), signature("market.elsewhere", queue="nobody")]
-r = chord(header)(total.s())
-say(body=r.id, group=r.parent.id, parts=[c.id for c in r.parent.results])
-`
-
-func TestGoNotesTheLastPartOfAPythonChord(t *testing.T) {
-	t.Parallel()
-	s := openMarket(t)
-	s.python.Worker("market", "-P", "solo", "-Q", "python")
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	sent := lines(t, s.python.Run(threeOfAChord))[0]
-	group, ids := sent["group"].(string), sent["parts"].([]any)
-	key := "celery-taskset-meta-" + group
-	waitFor(t, "Python's parts are noted", func() bool { return s.do(t, "ZCARD", key+".j") == "2" })
-	parts, complete, err := s.store.JoinChord(ctx, result.ChordPart{
-		Index: 2, Meta: task.Meta{ID: ids[2].(string), State: task.Success, Result: codec.Raw("6"), GroupID: group},
-	})
-	if err != nil || !complete {
-		t.Fatalf("complete = %t, %v", complete, err)
-	}
-	var numbers []int
-	for i, part := range parts {
-		var n int
-		if err := part.Value(&n); err != nil || part.ID != ids[i] || part.State != task.Success {
-			t.Errorf("part %d = %+v, %v", i, part, err)
-		}
-		numbers = append(numbers, n)
-	}
-	if !slices.Equal(numbers, []int{2, 4, 6}) {
-		t.Errorf("parts = %v, want 2 4 6", numbers)
-	}
-	last := strings.Split(s.do(t, "ZRANGE", key+".j", "0", "-1"), "\n")[2]
-	if want := `[1, "` + ids[2].(string) + `", "SUCCESS", 6]`; last != want {
-		t.Errorf("noted as %s, want %s", last, want)
-	}
-	if err := s.store.ForgetChord(ctx, group); err != nil || s.do(t, "KEYS", key+"*") != "" {
-		t.Errorf("left of the chord: %s, %v", s.do(t, "KEYS", key+"*"), err)
-	}
-}
-
-func TestPythonFinishesAChordThatGoHasAPartIn(t *testing.T) {
-	t.Parallel()
-	s := openMarket(t)
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	sent := lines(t, s.python.Run(threeOfAChord))[0]
-	group, ids := sent["group"].(string), sent["parts"].([]any)
-	_, complete, err := s.store.JoinChord(ctx, result.ChordPart{
-		Index: 2, Meta: task.Meta{ID: ids[2].(string), State: task.Success, Result: codec.Raw("6"), GroupID: group},
-	})
-	if err != nil || complete {
-		t.Fatalf("complete = %t, %v", complete, err)
-	}
-	s.python.Worker("market", "-P", "solo", "-Q", "python")
-	m, err := s.store.Wait(ctx, sent["body"].(string))
-	var sum int
-	if err = errors.Join(err, m.Value(&sum)); err != nil || sum != 12 {
-		t.Errorf("sum of the chord = %d, %v; want 12", sum, err)
-	}
 }
 
 // waitFor waits until something has become true.

@@ -53,8 +53,10 @@ func (b *Backend) joinChord(ctx context.Context, part result.ChordPart) ([]task.
 	}
 	key := b.groupKey(part.GroupID)
 	commands := [][]string{
-		{"ZADD", key + chordParts, score, member}, {"ZCOUNT", key + chordParts, "-inf", "+inf"},
-		{"GET", key + chordAdded}, {"GET", key + chordSize},
+		{"ZADD", key + chordParts, score, member},
+		{"ZCOUNT", key + chordParts, "-inf", "+inf"},
+		{"GET", key + chordAdded},
+		{"GET", key + chordSize},
 	}
 	if b.expires > 0 {
 		for _, suffix := range []string{chordParts, chordAdded, chordSize} {

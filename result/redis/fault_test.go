@@ -73,8 +73,7 @@ func TestReadersWaitForAServerThatIsAway(t *testing.T) {
 	b := opened(t, redis.Config{URL: server.URL})
 	store(t, b, success("t", "1"))
 	server.Kill()
-	err := b.Store(t.Context(), success("u", "1"))
-	if !errors.Is(err, result.ErrUnavailable) {
+	if err := b.Store(t.Context(), success("u", "1")); !errors.Is(err, result.ErrUnavailable) {
 		t.Errorf("store: %v, want ErrUnavailable at once", err)
 	}
 	brief, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -82,7 +81,7 @@ func TestReadersWaitForAServerThatIsAway(t *testing.T) {
 	if _, err := b.Get(brief, "t"); !errors.Is(err, result.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("get: %v, want ErrUnavailable and the deadline", err)
 	}
-	if _, err := b.Wait(brief, "t"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := b.Wait(brief, "t"); !errors.Is(err, context.DeadlineExceeded) { // it is stored, but who knows?
 		t.Errorf("wait: %v, want the deadline", err)
 	}
 	got := make(chan error)

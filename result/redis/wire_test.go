@@ -187,7 +187,7 @@ func TestChordsAreCountedWithCelerysCommands(t *testing.T) {
 		}
 		slices.SortFunc(parts, func(a, b result.ChordPart) int { return a.Index - b.Index })
 		for i, part := range parts {
-			if diff := cmp.Diff(part.Meta.ID+string(part.Result), ordered[i].ID+string(ordered[i].Result)); diff != "" {
+			if diff := cmp.Diff(part.ID+string(part.Result), ordered[i].ID+string(ordered[i].Result)); diff != "" {
 				t.Errorf("part %d (-want +got):\n%s", i, diff)
 			}
 		}
@@ -293,8 +293,8 @@ func monitor(t *testing.T, server *testserver.RedisServer, fn func()) []string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "AUTH %s\r\nMONITOR\r\n", mustPassword(t, server.URL))
 	lines := bufio.NewScanner(conn)
+	fmt.Fprintf(conn, "AUTH %s\r\nMONITOR\r\n", mustPassword(t, server.URL))
 	lines.Buffer(nil, 1<<20)
 	for range 2 {
 		if !lines.Scan() || lines.Text() != "+OK" {
