@@ -10,6 +10,6 @@ var (
 	ErrInvalid = errors.New("outcome cannot be kept")
 	// ErrUnavailable is wrapped by errors about a store that cannot be reached, or cannot work now.
 	ErrUnavailable = errors.New("result store is unavailable")
-	// ErrAccess is wrapped by errors about credentials and permissions of a store.
+	// ErrAccess is wrapped by errors about credentials, permissions and set-up of a store.
 	ErrAccess = errors.New("result store refused access")
 )

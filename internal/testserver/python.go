@@ -58,9 +58,15 @@ func NewPython(t testing.TB, cfg PythonConfig) *Python {
 // the test with what it wrote to standard error.
 func (p *Python) Run(script string, args ...string) string {
 	p.t.Helper()
+	return p.run(append([]string{"-c", script}, args...)...)
+}
+
+// run runs Python with arguments.
+func (p *Python) run(args ...string) string {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), pythonTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, p.path, append([]string{"-c", script}, args...)...)
+	cmd := exec.CommandContext(ctx, p.path, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = p.env, p.dir, &stdout, &stderr
 	cmd.WaitDelay = time.Second

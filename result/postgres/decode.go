@@ -8,9 +8,8 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// decode makes an outcome of a row, whoever wrote it. One that cannot be read ends a wait all the same: the error shows when its value
-// is asked for.
-func decode(r row, accept codec.Set) task.Meta {
+// decode makes an outcome of a row, whoever wrote it.
+func decode(r row, accept codec.Set) (task.Meta, error) {
 	m := task.Meta{ID: r.id, State: task.State(r.status), Traceback: value(r.traceback)}
 	if m.State.Ready() && r.done != nil {
 		m.DoneAt = r.done.UTC()
@@ -20,7 +19,7 @@ func decode(r row, accept codec.Set) task.Meta {
 		m.Result, err = content(r.contentEncoding, r.result)
 	}
 	if err != nil {
-		return unreadable(m, err)
+		return m, fmt.Errorf("postgres: the outcome of %s was written with another result_serializer: %w", m.ID, err)
 	}
 	if _, ok := c.(codec.JSON); !ok {
 		m.Codec = c
@@ -29,7 +28,7 @@ func decode(r row, accept codec.Set) task.Meta {
 	if raw, err := content(r.contentEncoding, r.meta); err == nil && raw != nil {
 		decodeDetails(&m, c, raw)
 	}
-	return m
+	return m, nil
 }
 
 // content undoes what Django's store does to values that are no text.
@@ -73,29 +72,6 @@ func readArguments(encoding string, column *string, c codec.Codec) (raw codec.Ra
 	}
 	return raw, ""
 }
-
-// unreadable is the outcome whose result is of a kind that is not accepted.
-func unreadable(m task.Meta, err error) task.Meta {
-	err = fmt.Errorf("postgres: the result of %s was written by a worker with another result_serializer: %w", m.ID, err)
-	if m.State.Exceptional() {
-		exc := task.Exception{Type: "Exception", Module: "builtins", Message: []any{err.Error()}}
-		m.Result, _ = codec.JSON{}.Marshal(exc) // text always can
-		return m
-	}
-	m.Codec = refusal{err}
-	return m
-}
-
-// refusal is the codec of a result that is not read.
-type refusal struct{ err error }
-
-func (refusal) ContentType() string { return "" }
-
-func (refusal) ContentEncoding() string { return "" }
-
-func (r refusal) Marshal(any) ([]byte, error) { return nil, r.err }
-
-func (r refusal) Unmarshal([]byte, any) error { return r.err }
 
 // value returns the text of a column, "" for NULL.
 func value(column *string) string {

@@ -111,7 +111,7 @@ func (b *Backend) Get(ctx context.Context, id string) (task.Meta, error) {
 	if len(found) == 0 {
 		return task.Meta{ID: id, State: task.Pending}, nil
 	}
-	return found[0], nil
+	return decode(found[0], b.cfg.Accept)
 }
 
 // Forget implements task.Results.

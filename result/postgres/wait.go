@@ -140,15 +140,19 @@ func (b *Backend) deliver(ctx context.Context, ids []string) error {
 		if err != nil {
 			return err
 		}
-		for _, meta := range found {
-			b.waiters.Deliver(meta)
+		for _, r := range found {
+			if meta, err := decode(r, b.cfg.Accept); err != nil {
+				b.waiters.Fail(r.id, err)
+			} else {
+				b.waiters.Deliver(meta)
+			}
 		}
 	}
 	return nil
 }
 
-// read returns the outcomes that are known.
-func (b *Backend) read(ctx context.Context, ids []string) ([]task.Meta, error) {
+// read returns the rows that are there.
+func (b *Backend) read(ctx context.Context, ids []string) ([]row, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timeout)
 	defer cancel()
 	l, err := b.tables(ctx)
@@ -159,10 +163,7 @@ func (b *Backend) read(ctx context.Context, ids []string) ([]task.Meta, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(columns pgx.CollectableRow) (task.Meta, error) {
-		r, err := scan(columns)
-		return decode(r, b.cfg.Accept), err
-	})
+	return pgx.CollectRows(rows, func(columns pgx.CollectableRow) (row, error) { return scan(columns) })
 }
 
 // pace decides when everything that is waited for is looked up: soon after somebody began to wait, then less and less often, and never

@@ -19,8 +19,11 @@ func Missing(ctx context.Context, python string) []*MissingError {
 	note(new(Redis).find())
 	found, err := FindPython(ctx, python)
 	note(err)
-	for _, module := range []string{"redis", "msgpack", "cryptography", "zstandard"} {
-		note(FindModule(ctx, found, module)) // without a Python they are all missing
+	for _, module := range pythonModules() {
+		note(FindModule(ctx, found, module)) // all of them when there is no Python: its installation brings none
 	}
 	return missing
 }
+
+// pythonModules are those that tests need besides celery.
+func pythonModules() []string { return []string{"redis", "msgpack", "cryptography", "zstandard", "django_celery_results", "psycopg2"} }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // FindPython returns the path of a Python that can import celery: preferred, unless it is empty, any python3 on the search path
@@ -22,10 +23,10 @@ func FindPython(ctx context.Context, preferred string) (string, error) {
 	return "", &MissingError{Program: "celery for Python 3", Package: "python3-celery"}
 }
 
-// FindModule looks for a module that a Python can import. The error is a *MissingError.
+// FindModule returns an error unless a Python can import the module; python "" can import none.
 func FindModule(ctx context.Context, python, module string) error {
-	if exec.CommandContext(ctx, python, "-c", "import "+module).Run() != nil {
-		return &MissingError{Program: module + " for Python 3", Package: "python3-" + module}
+	if python != "" && exec.CommandContext(ctx, python, "-c", "import "+module).Run() == nil {
+		return nil
 	}
-	return nil
+	return &MissingError{Program: module + " for Python 3", Package: "python3-" + strings.ReplaceAll(module, "_", "-")}
 }
