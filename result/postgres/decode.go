@@ -66,8 +66,8 @@ func readArguments(encoding string, column *string, c codec.Codec) (raw codec.Ra
 	if c.Unmarshal(raw, &repr) == nil {
 		return nil, repr
 	}
-	var any any
-	if c.Unmarshal(raw, &any) != nil {
+	var structured any
+	if c.Unmarshal(raw, &structured) != nil {
 		return nil, string(raw)
 	}
 	return raw, ""

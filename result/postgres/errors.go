@@ -22,7 +22,7 @@ func (b *Backend) failed(what string, err error) error {
 	if absent(err) {
 		b.layout.Store(nil) // somebody changed the tables: look again before the next try
 	}
-	if kind, remedy := diagnose(err); remedy != "" {
+	if remedy, kind := diagnose(err); remedy != "" {
 		return fmt.Errorf("postgres: %s: %w: %w: %s", what, kind, plain(err), remedy)
 	} else if kind != nil {
 		return fmt.Errorf("postgres: %s: %w: %w", what, kind, plain(err))
@@ -31,27 +31,27 @@ func (b *Backend) failed(what string, err error) error {
 }
 
 // diagnose returns the kind of a failure, and the remedy where there is one.
-func diagnose(err error) (kind error, remedy string) {
+func diagnose(err error) (remedy string, kind error) {
 	state := sqlState(err)
 	switch {
 	case errors.Is(err, result.ErrAccess), errors.Is(err, result.ErrInvalid):
-		return nil, "" // it says so already
+		return "", nil // it says so already
 	case state == "42501":
-		return result.ErrAccess, "grant the user SELECT, INSERT, UPDATE and DELETE on the tables django_celery_results_taskresult and " +
-			"django_celery_results_groupresult, and USAGE on their sequences"
+		return "grant the user SELECT, INSERT, UPDATE and DELETE on the tables django_celery_results_taskresult and " +
+			"django_celery_results_groupresult, and USAGE on their sequences", result.ErrAccess
 	case state == "42P10":
-		return result.ErrAccess, "the column task_id needs its unique constraint"
+		return "the column task_id needs its unique constraint", result.ErrAccess
 	case state == "2200H":
-		return result.ErrAccess, "the column id has no number left: ALTER TABLE " + taskTable + " ALTER COLUMN id TYPE bigint, and its sequence AS bigint"
+		return "the column id has no number left: ALTER TABLE " + taskTable + " ALTER COLUMN id TYPE bigint, and its sequence AS bigint", result.ErrAccess
 	case strings.HasPrefix(state, "28"), state == "3D000": // invalid authorization, no such database
-		return result.ErrAccess, ""
+		return "", result.ErrAccess
 	case refused(err):
-		return result.ErrInvalid, ""
+		return "", result.ErrInvalid
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return result.ErrUnavailable, ""
+		return "", result.ErrUnavailable
 	}
-	return nil, ""
+	return "", nil
 }
 
 // refused reports whether the database took the row and found it wrong: no other time can mend that.

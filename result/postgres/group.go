@@ -50,7 +50,7 @@ func (b *Backend) group(ctx context.Context, id string) (r row, err error) {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timeout)
 	defer cancel()
 	err = b.pool.QueryRow(ctx, "SELECT content_type, content_encoding, result FROM "+groupTable+
-		" WHERE group_id = $1 AND ($2 = 0 OR date_done > now() - $2 * interval '1 microsecond')", id, l.expires.Microseconds()).
+		" WHERE group_id = $1 AND ($2::bigint = 0 OR date_done > now() - $2::bigint * interval '1 microsecond')", id, l.expires.Microseconds()).
 		Scan(&r.contentType, &r.contentEncoding, &r.result)
 	return r, err
 }

@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -25,7 +24,7 @@ const patience = time.Minute
 func open(t testing.TB, cfg postgres.Config) *postgres.Backend {
 	t.Helper()
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	b, err := postgres.Open(t.Context(), cfg)
 	if err != nil {
@@ -80,6 +79,11 @@ func TestPassesTheResultSuite(t *testing.T) {
 		Expiring: func(t *testing.T, d time.Duration) result.Backend {
 			t.Helper()
 			return open(t, postgres.Config{URL: testserver.Postgres(t), Expires: d})
+		},
+		Frail: func(t *testing.T) resulttest.Frail {
+			t.Helper()
+			proxy := testserver.StartProxy(t, url)
+			return resulttest.Frail{Backend: open(t, postgres.Config{URL: proxy.URL}), Break: proxy.Refuse, Mend: proxy.Resume}
 		},
 	})
 }

@@ -42,7 +42,7 @@ func (b *Backend) deleteExpired(ctx context.Context, l *layout) (more bool, err 
 	}
 	for _, table := range tables {
 		tag, err := b.pool.Exec(ctx, "DELETE FROM "+table+" WHERE id IN (SELECT id FROM "+table+
-			" WHERE date_done <= now() - $1 * interval '1 microsecond' ORDER BY date_done LIMIT $2 FOR UPDATE SKIP LOCKED)",
+			" WHERE date_done <= now() - $1::bigint * interval '1 microsecond' ORDER BY date_done LIMIT $2 FOR UPDATE SKIP LOCKED)",
 			l.expires.Microseconds(), sweepRows)
 		if err != nil {
 			return false, err
