@@ -42,7 +42,8 @@ func diagnose(err error) (remedy string, kind error) {
 	case state == "42P10":
 		return "the column task_id needs its unique constraint", result.ErrAccess
 	case state == "2200H":
-		return "the column id has no number left: ALTER TABLE " + taskTable + " ALTER COLUMN id TYPE bigint, and its sequence AS bigint", result.ErrAccess
+		return "the column id has no number left: ALTER TABLE " + taskTable + " ALTER COLUMN id TYPE bigint, and its sequence AS bigint",
+			result.ErrAccess
 	case strings.HasPrefix(state, "28"), state == "3D000": // invalid authorization, no such database
 		return "", result.ErrAccess
 	case refused(err):

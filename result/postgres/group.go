@@ -23,7 +23,8 @@ func (b *Backend) SaveGroup(ctx context.Context, group task.Ref) error {
 	if err != nil {
 		return b.failed(what, fmt.Errorf("%w: %w", result.ErrInvalid, err))
 	}
-	return b.failed(what, b.exec(ctx, "INSERT INTO "+groupTable+` AS g (group_id, date_created, date_done, content_type, content_encoding, result)
+	return b.failed(what, b.exec(ctx, "INSERT INTO "+groupTable+`
+			(group_id, date_created, date_done, content_type, content_encoding, result)
 		VALUES ($1, now(), now(), $2, $3, $4)
 		ON CONFLICT (group_id) DO UPDATE SET date_done = excluded.date_done, content_type = excluded.content_type,
 			content_encoding = excluded.content_encoding, result = excluded.result`,

@@ -86,8 +86,8 @@ func (b *Backend) prepare(ctx context.Context, c *pgx.Conn) (*layout, error) {
 	}
 	l := &layout{widths: widths}
 	err = c.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL,
-		EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass($2) AND tgname = $3 AND tgenabled <> 'D')`, groupTable, taskTable, triggerName).
-		Scan(&l.groups, &l.pushed)
+			EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass($2) AND tgname = $3 AND tgenabled <> 'D')`,
+		groupTable, taskTable, triggerName).Scan(&l.groups, &l.pushed)
 	if err != nil {
 		return nil, err
 	}
@@ -131,11 +131,13 @@ func usable(widths map[string]int, needed []string) error {
 		known = append(known, s.column)
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("%w: table %s has no column %s: run \"manage.py migrate django_celery_results\"", result.ErrAccess, taskTable, list(missing))
+		return fmt.Errorf("%w: table %s has no column %s: run \"manage.py migrate django_celery_results\"",
+			result.ErrAccess, taskTable, list(missing))
 	}
 	for _, column := range needed {
 		if !slices.Contains(known, column) {
-			return fmt.Errorf("%w: column %s of table %s needs a value that nobody here knows: give it a default", result.ErrAccess, column, taskTable)
+			return fmt.Errorf("%w: column %s of table %s needs a value that nobody here knows: give it a default",
+				result.ErrAccess, column, taskTable)
 		}
 	}
 	return nil

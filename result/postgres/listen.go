@@ -97,9 +97,9 @@ type faultLog struct{ there bool }
 func (f *faultLog) note(ctx context.Context, log *slog.Logger, fault string, err error) {
 	switch {
 	case err != nil && !f.there:
-		log.WarnContext(ctx, "result store does not work as it should", "reason", fault, "error", err)
+		log.WarnContext(ctx, "result store failed", "reason", fault, "error", err)
 	case err == nil && f.there:
-		log.InfoContext(ctx, "result store works again", "reason", fault)
+		log.InfoContext(ctx, "result store recovered", "reason", fault)
 	}
 	f.there = err != nil
 }

@@ -161,8 +161,8 @@ type querier interface {
 // site reports whether a Django has migrated anything else in this database.
 func site(ctx context.Context, q querier) (django bool, err error) {
 	var there, readable bool
-	err = q.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL, coalesce(has_table_privilege(to_regclass($1), 'SELECT'), false)`, migrationsTable).
-		Scan(&there, &readable)
+	err = q.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL, coalesce(has_table_privilege(to_regclass($1), 'SELECT'), false)",
+		migrationsTable).Scan(&there, &readable)
 	if err != nil || !there {
 		return false, err
 	}
@@ -175,8 +175,8 @@ func site(ctx context.Context, q querier) (django bool, err error) {
 
 // forbidden says what to do about tables that are missing and may not be created.
 func forbidden(err error) error {
-	return fmt.Errorf("%w: the table %s is missing and may not be created: run \"manage.py migrate django_celery_results\", or let a user with the "+
-		"right CREATE on the schema start once: %w", result.ErrAccess, taskTable, err)
+	return fmt.Errorf("%w: the table %s is missing and may not be created: run \"manage.py migrate django_celery_results\", "+
+		"or let a user with the right CREATE on the schema start once: %w", result.ErrAccess, taskTable, err)
 }
 
 // list joins column names.

@@ -124,13 +124,24 @@ func TestConcurrentOutcomesAreWrittenTogetherAndABadOneHarmsNoOther(t *testing.T
 	}
 }
 
-func TestAnOutcomeOfTheSameTaskTwiceAtOnce(t *testing.T) {
+// Two statements that wrote the same rows in different orders would wait for each other until PostgreSQL ends one.
+func TestManyWriteTheSameTasksAtOnce(t *testing.T) {
 	t.Parallel()
-	b := opened(t, postgres.Config{URL: testserver.Postgres(t)})
-	check(t, b)
+	url := testserver.Postgres(t)
+	stores := []*postgres.Backend{opened(t, postgres.Config{URL: url}), opened(t, postgres.Config{URL: url})}
+	check(t, stores[0])
 	var wg sync.WaitGroup
-	for i := range 200 {
-		wg.Go(func() { store(t, b, task.Meta{ID: "one", State: "PROGRESS", Result: codec.Raw(fmt.Sprint(i))}) })
+	const n = 300
+	for round := range 5 {
+		for i := range n {
+			for which, b := range stores {
+				id := fmt.Sprint(i)
+				if which == 1 {
+					id = fmt.Sprint(n - 1 - i)
+				}
+				wg.Go(func() { store(t, b, task.Meta{ID: id, State: "PROGRESS", Result: codec.Raw(fmt.Sprint(round))}) })
+			}
+		}
 	}
 	wg.Wait()
 }
