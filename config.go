@@ -22,7 +22,7 @@ type Config struct {
 	// with AMQP, else the broker's own store.
 	ResultBackend string
 	// ResultExpires is how long outcomes are kept, Celery's result_expires; 0 means a day, negative means for ever. With rpc:// they are
-	// not kept.
+	// not kept. In the database of a Django site 0 means until the site deletes them.
 	ResultExpires time.Duration
 	// ResultPersistent lets the answers of rpc:// survive a restart of the broker (result_persistent).
 	ResultPersistent bool

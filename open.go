@@ -75,8 +75,8 @@ func checkResults(cfg *Config) error {
 	case cfg.ResultBackend == "django-db":
 		return fmt.Errorf("taskq: result backend django-db: %w: give the URL of the Django site's database, postgres://user:password@host/name", broker.ErrInvalid)
 	case strings.HasPrefix(s, "db+"):
-		return fmt.Errorf("taskq: result backend with the scheme %q: %w: those tables hold pickles, which only Python can read; use postgres://, "+
-			"and django-celery-results (django-db) in Python", s, broker.ErrInvalid)
+		return fmt.Errorf("taskq: result backend with the scheme %q: %w: those tables hold pickles, which only Python can read; use rpc://, or postgres:// "+
+			"with django-celery-results (django-db) in Python", s, broker.ErrInvalid)
 	case s == "amqp", s == "":
 		return fmt.Errorf("taskq: result backend with the scheme %q: %w: over RabbitMQ, use rpc://", s, broker.ErrInvalid)
 	default:

@@ -63,8 +63,8 @@ func TestCelerysNamesForDatabasesAreExplained(t *testing.T) {
 	t.Parallel()
 	for backend, remedy := range map[string]string{
 		"django-db":                                  "postgres://user:password@host/name",
-		"db+postgresql://u:s3cret@localhost/d":       "use postgres://",
-		"db+postgresql+psycopg2://u:s3cret@host/d":   "use postgres://",
+		"db+postgresql://u:s3cret@localhost/d":       "postgres://",
+		"db+postgresql+psycopg2://u:s3cret@host/d":   "postgres://",
 		"cassandra://u:s3cret@localhost/d":           "postgres://",
 		"postgres://u:s3cret@localhost:port/d?a=%zz": "",
 	} {

@@ -109,8 +109,10 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	}
 	cfg.BrokerURL = s.Config.Text("broker_url")
 	cfg.ResultBackend = s.Config.Text("result_backend")
-	if cfg.ResultExpires = s.Config.Seconds("result_expires"); cfg.ResultExpires == 0 {
-		cfg.ResultExpires = -1
+	if s.Config.Given("result_expires") { // else the store's own default: a Django site's rows are the site's to delete
+		if cfg.ResultExpires = s.Config.Seconds("result_expires"); cfg.ResultExpires == 0 {
+			cfg.ResultExpires = -1
+		}
 	}
 	cfg.ResultPersistent = s.Config.On("result_persistent")
 	cfg.ResultKeyPrefix = s.Config.Text("result_backend_transport_options.global_keyprefix")

@@ -19,7 +19,7 @@ func settings() config.Table {
 		},
 		{
 			Name: "result_backend", Kind: config.URL, Flag: "result-backend", Secret: true, Aliases: []string{"CELERY_RESULT_BACKEND"},
-			Help: "where outcomes go: rpc://, redis://…, rediss://…, sqlite:///path or disabled://; none means what fits the broker",
+			Help: "where outcomes go: rpc://, redis://…, rediss://…, postgres://…, sqlite:///path or disabled://; none means what fits the broker",
 		},
 		{
 			Name: "result_expires", Kind: config.Seconds, Default: "86400", Hint: "seconds",
