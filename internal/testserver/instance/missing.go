@@ -26,4 +26,6 @@ func Missing(ctx context.Context, python string) []*MissingError {
 }
 
 // pythonModules are those that tests need besides celery.
-func pythonModules() []string { return []string{"redis", "msgpack", "cryptography", "zstandard", "django_celery_results", "psycopg2"} }
+func pythonModules() []string {
+	return []string{"redis", "msgpack", "cryptography", "zstandard", "django_celery_results", "psycopg2"}
+}
