@@ -121,12 +121,14 @@ func testManyWatchers(t *testing.T, h Harness) {
 func testManyWaiters(t *testing.T, h Harness) {
 	here, there := pair(t, h)
 	const n = 10_000
+	ctx, cancel := context.WithTimeout(t.Context(), 5*patience) // the race detector makes it a long way for some
+	defer cancel()
 	prefix := uuid.NewString()
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			if m := wait(t, there, fmt.Sprint(prefix, i)); string(m.Result) != fmt.Sprint(i) {
-				t.Errorf("result of %d = %s", i, m.Result)
+			if m, err := there.Wait(ctx, fmt.Sprint(prefix, i)); err != nil || string(m.Result) != fmt.Sprint(i) {
+				t.Errorf("result of %d = %s, %v", i, m.Result, err)
 			}
 		})
 	}

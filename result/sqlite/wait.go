@@ -47,21 +47,20 @@ func (b *Backend) unattend() {
 // follow delivers what is waited for whenever the file has changed.
 func (b *Backend) follow(ctx context.Context, watch *sqlitedb.Watch) {
 	defer watch.Stop()
+	var again <-chan time.Time
 	for seen := int64(unknown); ; {
-		var again <-chan time.Time
-		newest, err := b.deliver(ctx, seen)
-		switch {
-		case err == nil:
-			seen = newest
-		case ctx.Err() == nil:
-			b.log.WarnContext(ctx, "outcomes could not be read", "error", err)
-			again = time.After(lookAgain)
-		}
 		select {
 		case <-watch.C:
 		case <-again:
 		case <-ctx.Done():
 			return
+		}
+		newest, err := b.deliver(ctx, seen)
+		if again = nil; err == nil {
+			seen = newest
+		} else if ctx.Err() == nil {
+			b.log.WarnContext(ctx, "outcomes could not be read", "error", err)
+			again = time.After(lookAgain)
 		}
 	}
 }
