@@ -99,7 +99,7 @@ func TestTasksSentByTasksAreTheirChildren(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		return child.Get(ctx)
+		return child.Get(task.AllowWaiting(ctx))
 	})
 	app = newApp(t, taskq.Config{Worker: worker.Options{Queues: []string{"celery", "leaves"}, Concurrency: 2}}, root, leaf)
 	work(t, app)

@@ -81,7 +81,7 @@ func TestWhatATaskSendsInheritsItsIds(t *testing.T) {
 				{Task: "tell", CallOptions: task.CallOptions{Priority: 2, RootID: "r", ParentID: "p"}},
 				tell.S(struct{}{}, task.Priority(0)),
 			} {
-				one, err := tells(ctx, app, s)
+				one, err := tells(task.AllowWaiting(ctx), app, s)
 				if err != nil {
 					return nil, err
 				}

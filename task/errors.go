@@ -99,8 +99,11 @@ func Requeue(err error) error { return &RejectError{Err: err, Requeue: true} }
 // PanicError is the failure of a task that panicked.
 type PanicError struct {
 	Value any
-	Stack string // of the goroutine that panicked
+	Stack []uintptr // program counters of the goroutine that panicked, as runtime.Callers returns them
 }
+
+// StackTrace returns Stack.
+func (e *PanicError) StackTrace() []uintptr { return e.Stack }
 
 // Error returns the panic's value as text.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }

@@ -2,12 +2,16 @@ package task_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,9 +36,21 @@ func TestGoErrorsBecomePythonExceptions(t *testing.T) {
 		{context.DeadlineExceeded, "builtins.TimeoutError"},
 		{atoi, "builtins.ValueError"},
 		{open, "builtins.FileNotFoundError"},
-		{&fs.PathError{Op: "read", Path: "x", Err: errors.New("bad disk")}, "io/fs.PathError"},
-		{fmt.Errorf("deep: %w", &net.AddrError{Err: "no", Addr: "x"}), "net.AddrError"},
-		{task.Permanent(&net.AddrError{Err: "no", Addr: "x"}), "net.AddrError"},
+		{&fs.PathError{Op: "read", Path: "x", Err: errors.New("bad disk")}, "builtins.OSError"},
+		{fmt.Errorf("deep: %w", &exec.Error{Name: "x", Err: errors.New("no")}), "os/exec.Error"},
+		{task.Permanent(&exec.Error{Name: "x", Err: errors.New("no")}), "os/exec.Error"},
+		{fmt.Errorf("deep: %w", &net.AddrError{Err: "no", Addr: "x"}), "builtins.ValueError"},
+		{json.Unmarshal([]byte("{"), new(any)), "builtins.ValueError"},
+		{json.Unmarshal([]byte(`"x"`), new(int)), "builtins.ValueError"},
+		{&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, "builtins.ConnectionRefusedError"},
+		{&net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}, "builtins.TimeoutError"},
+		{&net.DNSError{Err: "no such host", Name: "x"}, "socket.gaierror"},
+		{&net.DNSError{Err: "no answer", Name: "x", IsTimeout: true}, "builtins.TimeoutError"},
+		{&net.OpError{Op: "write", Net: "tcp", Err: errors.New("odd")}, "builtins.OSError"},
+		{context.Canceled, "concurrent.futures.CancelledError"},
+		{fmt.Errorf("read: %w", io.EOF), "builtins.EOFError"},
+		{errors.Join(errors.New("one"), errors.ErrUnsupported), "builtins.NotImplementedError"},
+		{errors.Join(errors.New("one"), errors.New("two")), "builtins.Exception"},
 		{fmt.Errorf("%w: 2s", task.ErrTimeLimit), "billiard.exceptions.TimeLimitExceeded"},
 		{task.ErrSoftTimeLimit, "billiard.exceptions.SoftTimeLimitExceeded"},
 		{task.ErrMaxRetries, "celery.exceptions.MaxRetriesExceededError"},
@@ -73,6 +89,85 @@ func TestRemoteErrorsMatchTheSentinels(t *testing.T) {
 	} {
 		if err := error(&task.RemoteError{Type: class}); !errors.Is(err, want) || errors.Is(err, task.ErrIgnore) {
 			t.Errorf("%s does not match %v alone", class, want)
+		}
+	}
+}
+
+var errOutOfStock = errors.New("out of stock")
+
+// An application's rules go both ways, come before what is known of the standard library, and leave to a Raiser what it says itself.
+func TestRulesMapErrorsToExceptionsAndBack(t *testing.T) {
+	t.Parallel()
+	rules := task.Exceptions{
+		{Type: "OutOfStock", Module: "shop.errors", Err: errOutOfStock},
+		{Type: "Gone", Module: "shop.errors", Err: fs.ErrNotExist},
+		{Type: "LookupError", If: func(err error) bool { _, ok := errors.AsType[*exec.Error](err); return ok }},
+	}
+	if err := rules.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("tea: %w", errOutOfStock), "shop.errors.OutOfStock [tea: out of stock]"},
+		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, "shop.errors.Gone [open x: file does not exist]"},
+		{&exec.Error{Name: "x", Err: errors.New("no")}, `builtins.LookupError [exec: "x": no]`},
+		{fmt.Errorf("%w: %w", errOutOfStock, task.Raise("KeyError", "tea")), "builtins.KeyError [tea]"},
+		{io.EOF, "builtins.EOFError [EOF]"},
+	} {
+		exc := rules.From(c.err)
+		if got := fmt.Sprintf("%s.%s %v", exc.Module, exc.Type, exc.Message); got != c.want {
+			t.Errorf("%v becomes %s, want %s", c.err, got, c.want)
+		}
+		meta := task.Meta{State: task.Failure, Exceptions: rules, Result: codec.Raw(fmt.Sprintf(`{"exc_type": %q, "exc_message": [], "exc_module": %q}`, exc.Type, exc.Module))}
+		if back := errors.Is(meta.Err(), errOutOfStock); back != (exc.Type == "OutOfStock") {
+			t.Errorf("%v is out of stock: %t", meta.Err(), back)
+		}
+	}
+}
+
+func TestRulesThatMapNothingAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, rule := range []task.ExceptionRule{
+		{Err: errOutOfStock},
+		{Type: "X"},
+		{Type: "X", Err: errOutOfStock, If: func(error) bool { return true }},
+	} {
+		if err := (task.Exceptions{rule}).Validate(); err == nil {
+			t.Errorf("%+v is taken", rule)
+		}
+	}
+}
+
+// Python's classes match the errors of the standard library that mean the same, but none that callers take for something else.
+func TestPythonsExceptionsMatchTheStandardLibrary(t *testing.T) {
+	t.Parallel()
+	all := []error{
+		fs.ErrNotExist, fs.ErrPermission, os.ErrDeadlineExceeded, syscall.ECONNREFUSED, errors.ErrUnsupported,
+		context.DeadlineExceeded, context.Canceled, io.EOF, strconv.ErrSyntax, task.ErrRevoked,
+	}
+	for _, c := range []struct {
+		class, module string
+		want          error
+	}{
+		{"FileNotFoundError", "builtins", fs.ErrNotExist},
+		{"PermissionError", "builtins", fs.ErrPermission},
+		{"TimeoutError", "builtins", os.ErrDeadlineExceeded},
+		{"ConnectionRefusedError", "builtins", syscall.ECONNREFUSED},
+		{"NotImplementedError", "builtins", errors.ErrUnsupported},
+		{"TaskRevokedError", "celery.exceptions", task.ErrRevoked},
+		{"TaskRevokedError", "shop.errors", nil},
+		{"FileNotFoundError", "shop.errors", nil},
+		{"EOFError", "builtins", nil},
+		{"ValueError", "builtins", nil},
+		{"CancelledError", "concurrent.futures", nil},
+	} {
+		for _, target := range all {
+			err := error(&task.RemoteError{Type: c.class, Module: c.module})
+			if got := errors.Is(err, target); got != errors.Is(target, c.want) {
+				t.Errorf("%s.%s is %q: %t", c.module, c.class, target, got)
+			}
 		}
 	}
 }

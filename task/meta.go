@@ -24,6 +24,9 @@ type Meta struct {
 	// Extended is what was called, where and how; nil unless the worker is told to store it (Celery's result_extended).
 	Extended *Extended
 
+	// Exceptions say which Go errors Err matches; nil means none but Celery's and the standard library's. Not part of what is kept.
+	Exceptions Exceptions
+
 	// Where an answer goes that is sent instead of stored (the rpc store); not part of what is kept.
 	ReplyTo, CorrelationID string
 }
@@ -55,7 +58,7 @@ func (m Meta) Err() error {
 	if !m.State.Exceptional() {
 		return nil
 	}
-	return m.exception().remote(m.Traceback)
+	return m.exception().remote(m.Traceback, m.Exceptions)
 }
 
 func (m Meta) codec() codec.Codec {

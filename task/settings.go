@@ -16,6 +16,8 @@ type Settings struct {
 	AckEarly bool
 	// RejectOnFailure sends failed deliveries to the queue's dead letters (Celery's acks_on_failure=False).
 	RejectOnFailure bool
+	// TrackStarted stores the state STARTED when the task begins.
+	TrackStarted bool
 	// Retry is nil when only RetryAfter retries.
 	Retry *RetryPolicy
 	// Hooks are the slot resources that the task needs.
@@ -31,6 +33,9 @@ func AckEarly() Option { return taskOption(func(s *Settings) { s.AckEarly = true
 
 // RejectOnFailure sends the message of a failed task to the queue's dead letters; the outcome is stored all the same.
 func RejectOnFailure() Option { return taskOption(func(s *Settings) { s.RejectOnFailure = true }) }
+
+// TrackStarted stores the state STARTED, with the worker's pid and hostname, when the task begins (Celery's track_started).
+func TrackStarted() Option { return taskOption(func(s *Settings) { s.TrackStarted = true }) }
 
 // Retry runs the task again after a failure, as the policy says (Celery's autoretry_for). It also sets the limits for RetryAfter.
 func Retry(p RetryPolicy) Option { return taskOption(func(s *Settings) { s.Retry = &p }) }

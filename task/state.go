@@ -14,6 +14,18 @@ const (
 	Revoked State = "REVOKED"
 )
 
+// InProgress is the state that Progress sets; Celery's documentation uses this name for its custom state.
+const InProgress State = "PROGRESS"
+
+// Custom reports whether the state is one that the task has set itself.
+func (s State) Custom() bool {
+	switch s {
+	case "", Pending, Started, Retried, Success, Failure, Revoked, "RECEIVED", "REJECTED", "IGNORED":
+		return false
+	}
+	return true
+}
+
 // Ready reports whether the state is final.
 func (s State) Ready() bool { return s == Success || s == Failure || s == Revoked }
 

@@ -131,5 +131,5 @@ func (t *Task[A, R]) Send(ctx context.Context, sender Sender, args A, opts ...Se
 	if err != nil {
 		return nil, err
 	}
-	return &Result[R]{id: r.id, results: r.results}, nil
+	return ResultAs[R](r), nil
 }

@@ -3,7 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
-	"runtime/debug"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +20,8 @@ type execution struct {
 	req      *task.Request // decode
 	spec     *task.Spec    // lookup
 
-	trail task.Trail // what the task, or the worker on its behalf, has sent
+	trail   task.Trail // what the task, or the worker on its behalf, has sent
+	updates updates
 
 	// claimed is set by whoever ends the execution: the slot, the hard time limit, or the shutdown.
 	claimed atomic.Bool
@@ -45,6 +46,7 @@ func (e *execution) run(ctx context.Context) {
 		e.drop() // the broker hands it out again: at most once means not here
 		return
 	}
+	e.showStarted(ctx)
 	end := e.handle(ctx)
 	if e.claim() {
 		v := judge(end, e.req.Retries, &e.spec.Settings)
@@ -57,7 +59,8 @@ func (e *execution) run(ctx context.Context) {
 
 // handle runs the handler under the time limits.
 func (e *execution) handle(ctx context.Context) ending {
-	ctx, cancel := context.WithCancelCause(task.WithTrail(task.WithRequest(ctx, e.req), &e.trail))
+	ctx = task.WithUpdates(task.WithTrail(task.WithRequest(ctx, e.req), &e.trail), e.update)
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer e.limit(ctx, cancel)()
 	result, err := e.call(ctx)
@@ -68,11 +71,15 @@ func (e *execution) handle(ctx context.Context) ending {
 	return end
 }
 
+// maxFrames is how much of a panic's stack is kept.
+const maxFrames = 100
+
 // call runs the handler and turns a panic into an error.
 func (e *execution) call(ctx context.Context) (result any, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &task.PanicError{Value: v, Stack: string(debug.Stack())}
+			stack := make([]uintptr, maxFrames)
+			err = &task.PanicError{Value: v, Stack: stack[:runtime.Callers(1, stack)]}
 		}
 	}()
 	return e.w.handlers[e.spec].Handle(ctx, e.req)

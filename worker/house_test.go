@@ -39,6 +39,8 @@ type plan struct {
 	tasks   []task.Definition
 	before  func(*house) // the worker starts; may be nil
 	queues  []string     // nil: the one
+
+	exceptions task.Exceptions
 }
 
 // start runs a worker until the test ends. Messages that it rejects go to the queue dead, by its own doing or by the broker's.
@@ -64,7 +66,8 @@ func start(t *testing.T, p plan) *house {
 	}
 	w, err := worker.New(worker.Config{
 		Options: p.opts, Broker: h.broker, Results: h.results, Registry: &registry, Logger: slog.New(slog.DiscardHandler),
-		Topology: func(name string) broker.Topology { return broker.TaskQueue(topology(name)) },
+		Exceptions: p.exceptions,
+		Topology:   func(name string) broker.Topology { return broker.TaskQueue(topology(name)) },
 	})
 	if err != nil {
 		t.Fatal(err)

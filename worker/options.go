@@ -43,6 +43,11 @@ type Options struct {
 	// DeliveryLimit is how many workers a message may kill before it is a dead letter; 0 means 3, and at least 2 are needed. It holds with
 	// DeadLetters only.
 	DeliveryLimit int
+	// TrackStarted stores the state STARTED when a task begins (Celery's task_track_started), and task.TrackStarted does for one
+	// task. It costs a write to the result store for each.
+	TrackStarted bool
+	// ResultExtended stores along with the outcome what was called, where and how often (Celery's result_extended); see task.Extended.
+	ResultExtended bool
 }
 
 // Config is what a worker is made of.
@@ -54,6 +59,8 @@ type Config struct {
 	Middleware []task.Middleware // around every task, the first one outermost
 	Accept     codec.Set         // nil: JSON
 	Limits     wire.Limits
+	// Exceptions say which exceptions the errors of tasks become; see task.Exceptions.
+	Exceptions task.Exceptions
 	// Topology of a queue that is to be consumed, declared before; nil means broker.TaskQueue. Nothing is asked for an empty one.
 	Topology func(queue string) broker.Topology
 	Logger   *slog.Logger // nil: slog.Default
@@ -64,6 +71,7 @@ const (
 	killGrace   = 5 * time.Second  // for tasks to return after their context is cancelled
 	closeWait   = 5 * time.Second  // for the broker to take back what is left
 	settleWait  = 10 * time.Second // for outcomes to be stored while the worker stops
+	updateWait  = 5 * time.Second  // for a state to be stored before the outcome
 	reopenFirst = time.Second      // before a consumer that could not be opened is tried again
 	reopenMax   = 30 * time.Second // the doubling of that ends here
 	retryFirst  = 50 * time.Millisecond

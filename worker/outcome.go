@@ -4,26 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
-	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// meta is the outcome as the result store keeps it. A result that cannot be encoded is a failure, as in Celery.
+// meta is the outcome as the result store keeps it; the execution is claimed. A result that cannot be encoded is a failure, as in Celery.
 func (e *execution) meta(v verdict, result any) (task.Meta, verdict) {
-	m := task.Meta{
-		ID: e.req.ID, State: v.state, GroupID: e.req.Group, ParentID: e.req.ParentID,
-		ReplyTo: e.req.ReplyTo, CorrelationID: e.req.CorrelationID, Children: e.trail.Refs(),
-	}
+	e.updates.end()
+	m := e.known(v.state)
 	if v.state == task.Retried {
 		m.Children = append(m.Children, task.Ref{ID: e.req.ID}) // the next try, as in Celery
-	}
-	if m.CorrelationID == "" {
-		m.CorrelationID = m.ID
 	}
 	if v.state == task.Success {
 		encoded, err := codec.JSON{}.Marshal(result)
@@ -34,11 +27,8 @@ func (e *execution) meta(v verdict, result any) (task.Meta, verdict) {
 		m.Result = encoded
 	}
 	if v.state.Exceptional() {
-		m.Result = codec.Raw("null")
-		if v.err != nil {
-			m.Result = exception(v.err)
-			m.Traceback = traceback(e.req, v.err)
-		}
+		m.Result = e.w.exception(v.err)
+		m.Traceback = e.w.traceback(e.req, v.cause())
 	}
 	if m.State.Ready() {
 		m.DoneAt = time.Now().UTC()
@@ -46,39 +36,27 @@ func (e *execution) meta(v verdict, result any) (task.Meta, verdict) {
 	return m, v
 }
 
-// exception encodes an error as the exception that Python callers see.
-func exception(err error) codec.Raw {
-	raw, encodeErr := wire.EncodeException(err)
-	if encodeErr != nil { // only when the error's own description cannot be encoded
-		raw, _ = wire.EncodeException(errors.New(err.Error())) // text always can
+// cause is why the task ended as it did; a retry without a reason is its own, as in Celery.
+func (v verdict) cause() error {
+	if v.err == nil {
+		return &task.RemoteError{Type: "Retry", Module: "celery.exceptions", Message: fmt.Sprintf("Retry in %gs", v.retryIn.Seconds())}
 	}
-	return raw
+	return v.err
 }
 
-// traceback is the text that a Python caller finds in result.traceback: a panic's stack, or what is known of an error.
-func traceback(req *task.Request, err error) string {
-	if remote, ok := errors.AsType[*task.RemoteError](err); ok && remote.Traceback != "" {
-		return remote.Traceback
+// known is what there is to store of the task in any state.
+func (e *execution) known(state task.State) task.Meta {
+	m := task.Meta{
+		ID: e.req.ID, State: state, GroupID: e.req.Group, ParentID: e.req.ParentID,
+		ReplyTo: e.req.ReplyTo, CorrelationID: e.req.CorrelationID, Children: e.trail.Refs(),
 	}
-	var b strings.Builder
-	b.WriteString("Traceback (most recent call last):\n")
-	fmt.Fprintf(&b, "  Go task %s[%s] on %s\n", req.Name, req.ID, req.Hostname)
-	if p, ok := errors.AsType[*task.PanicError](err); ok {
-		b.WriteString(p.Stack)
+	if m.CorrelationID == "" {
+		m.CorrelationID = m.ID
 	}
-	class := task.ExceptionFrom(err).Type + ": "
-	b.WriteString(class + strings.TrimPrefix(err.Error(), class) + "\n")
-	return b.String()
-}
-
-// exceptionRepr prints an exception as Python does: ValueError('boom').
-func exceptionRepr(err error) string {
-	exc := task.ExceptionFrom(err)
-	args := make([]string, len(exc.Message))
-	for i, a := range exc.Message {
-		args[i] = task.Repr(a)
+	if e.w.cfg.ResultExtended {
+		m.Extended = extended(e.req)
 	}
-	return exc.Type + "(" + strings.Join(args, ", ") + ")"
+	return m
 }
 
 // report logs the outcome: one line for each task, in the phrases that the command line turns into Celery's.
@@ -91,11 +69,11 @@ func (e *execution) report(ctx context.Context, v verdict, result any, traceback
 	case v.state == task.Retried && v.err == nil:
 		log.InfoContext(ctx, "task retried", "retry_in", v.retryIn.Seconds())
 	case v.state == task.Retried:
-		log.InfoContext(ctx, "task retried", "retry_in", v.retryIn.Seconds(), "error", exceptionRepr(v.err))
+		log.InfoContext(ctx, "task retried", "retry_in", v.retryIn.Seconds(), "error", e.w.exceptionRepr(v.err))
 	case v.state == task.Failure && v.disposition == broker.Reject && isReject(v.err):
 		log.WarnContext(ctx, "task rejected", "requeue", false, "error", v.err)
 	case v.state == task.Failure && !e.started.IsZero():
-		log.ErrorContext(ctx, "task failed", "runtime", runtime, "error", exceptionRepr(v.err), "traceback", traceback)
+		log.ErrorContext(ctx, "task failed", "runtime", runtime, "error", e.w.exceptionRepr(v.err), "traceback", traceback)
 	case v.disposition == broker.Requeue:
 		log.WarnContext(ctx, "task rejected", "requeue", true, "error", v.err)
 	case errors.Is(v.err, task.ErrIgnore):

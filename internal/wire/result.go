@@ -96,12 +96,12 @@ func childrenValue(refs []task.Ref) any {
 }
 
 // EncodeException encodes the exception that stands for err; arguments that cannot be encoded become their repr. No error is null, as
-// for a retry without a reason.
-func EncodeException(err error) (codec.Raw, error) {
+// for a retry without a reason. known are the application's exceptions, and may be nil.
+func EncodeException(err error, known task.Exceptions) (codec.Raw, error) {
 	if err == nil {
 		return codec.Raw("null"), nil
 	}
-	exc := task.ExceptionFrom(err)
+	exc := known.From(err)
 	args := make([]any, len(exc.Message))
 	for i, arg := range exc.Message {
 		raw, err := codec.JSON{}.Marshal(arg)

@@ -110,18 +110,18 @@ func (oddError) PythonException() task.Exception {
 
 func TestExceptionsThatCannotBeEncodedBecomeText(t *testing.T) {
 	t.Parallel()
-	raw, err := wire.EncodeException(fmt.Errorf("outer: %w", oddError{}))
+	raw, err := wire.EncodeException(fmt.Errorf("outer: %w", oddError{}), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := `{"exc_type":"Odd","exc_message":["text",5,"<chan int>",[1.0,null]],"exc_module":"m"}`; string(raw) != want {
 		t.Errorf("exception = %s, want %s", raw, want)
 	}
-	if raw, err := wire.EncodeException(nil); err != nil || string(raw) != "null" {
+	if raw, err := wire.EncodeException(nil, nil); err != nil || string(raw) != "null" {
 		t.Errorf("no error = %s, %v, want null", raw, err)
 	}
 	var exc map[string]any
-	raw, err = wire.EncodeException(task.Raise("ValueError", "boom"))
+	raw, err = wire.EncodeException(task.Raise("ValueError", "boom"), nil)
 	if err != nil || json.Unmarshal(raw, &exc) != nil || exc["exc_module"] != "builtins" {
 		t.Errorf("ValueError = %s, %v", raw, err)
 	}
