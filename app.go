@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
@@ -25,6 +26,7 @@ type App struct {
 	middleware []task.Middleware
 	origin     string // who sends, as Celery writes it
 	formats    *formats
+	clock      atomic.Int32 // of what is sent to workers besides tasks
 
 	opening chan struct{} // one place, for who opens conn: the others wait no longer than their contexts last
 
@@ -49,6 +51,9 @@ func New(cfg Config) (*App, error) {
 	}
 	if err := checkURLs(&cfg); err != nil {
 		return nil, err
+	}
+	if err := cfg.Exceptions.Validate(); err != nil {
+		return nil, fmt.Errorf("taskq: %w", err)
 	}
 	switch cfg.Declare {
 	case "", broker.DeclareAuto, broker.DeclarePassive, broker.DeclareNever:
@@ -108,12 +113,6 @@ func (a *App) Results(ctx context.Context) (result.Backend, error) {
 	return c.results, nil
 }
 
-// Result returns the handle of a task that was sent earlier or elsewhere. With rpc:// only the process that sent a task can read its
-// outcome.
-func (a *App) Result(id string) *task.Result[any] {
-	return task.NewResult[any](id, lookup{a})
-}
-
 // NewWorker returns a worker for the registered tasks, connected to the broker.
 func (a *App) NewWorker(ctx context.Context) (*worker.Worker, error) {
 	c, err := a.connect(ctx)
@@ -129,7 +128,7 @@ func (a *App) NewWorker(ctx context.Context) (*worker.Worker, error) {
 	}
 	return worker.New(worker.Config{
 		Options: opts, Broker: c.broker, Results: c.results, Registry: &a.registry, Middleware: a.middleware,
-		Topology: a.topology, Logger: a.log, Accept: a.formats.accept, Limits: a.cfg.Limits,
+		Accept: a.formats.accept, Limits: a.cfg.Limits, Exceptions: a.cfg.Exceptions, Topology: a.topology, Logger: a.log,
 	})
 }
 
@@ -209,51 +208,4 @@ func (a *App) connected() (*connection, error) {
 		return nil, fmt.Errorf("taskq: %w", ErrClosed)
 	}
 	return a.conn, nil
-}
-
-// lookup is the result store as task.Results, connected on first use.
-type lookup struct{ app *App }
-
-func (l lookup) store(ctx context.Context) (result.Backend, error) {
-	store, err := l.app.Results(ctx)
-	if err == nil && store == nil {
-		err = fmt.Errorf("taskq: %w", task.ErrNoResults)
-	}
-	return store, err
-}
-
-// Get implements task.Results.
-func (l lookup) Get(ctx context.Context, id string) (task.Meta, error) {
-	store, err := l.store(ctx)
-	if err != nil {
-		return task.Meta{}, err
-	}
-	return store.Get(ctx, id)
-}
-
-// Wait implements task.Results.
-func (l lookup) Wait(ctx context.Context, id string) (task.Meta, error) {
-	store, err := l.store(ctx)
-	if err != nil {
-		return task.Meta{}, err
-	}
-	return store.Wait(ctx, id)
-}
-
-// Watch implements task.Results.
-func (l lookup) Watch(ctx context.Context, id string, yield func(task.Meta) bool) error {
-	store, err := l.store(ctx)
-	if err != nil {
-		return err
-	}
-	return store.Watch(ctx, id, yield)
-}
-
-// Forget implements task.Results.
-func (l lookup) Forget(ctx context.Context, id string) error {
-	store, err := l.store(ctx)
-	if err != nil {
-		return err
-	}
-	return store.Forget(ctx, id)
 }

@@ -57,6 +57,9 @@ type Config struct {
 	// WaitForBroker makes the first use of a broker that is away wait and try again for ever, instead of failing; workers want it.
 	// A broker that is there and refuses the credentials is an error all the same. For a result store it means the same.
 	WaitForBroker bool
-	Worker        worker.Options
-	Logger        *slog.Logger // nil: slog.Default
+	// Exceptions say which Python exception stands for which Go error: what the tasks' errors become in Python, and what those of
+	// Python tasks match here with errors.Is. See task.Exceptions for what is known without.
+	Exceptions task.Exceptions
+	Worker     worker.Options
+	Logger     *slog.Logger // nil: slog.Default
 }

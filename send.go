@@ -47,7 +47,7 @@ func (a *App) send(ctx context.Context, s task.Signature) (*task.Result[any], er
 		return nil, c.failed(err)
 	}
 	c.sent(ctx)
-	return c.result(), nil
+	return a.result(c), nil
 }
 
 // call is one call on its way out.
@@ -56,8 +56,6 @@ type call struct {
 	msg     broker.Message
 	results task.Results // nil: nobody keeps the outcome
 }
-
-func (c *call) result() *task.Result[any] { return task.NewResult[any](c.ID, c.results) }
 
 // sent notes the call as a child of the task that sent it.
 func (c *call) sent(ctx context.Context) {

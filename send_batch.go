@@ -70,7 +70,7 @@ func (s *sending) send(ctx context.Context, left []int, tries int) error {
 	for _, i := range left {
 		var c *call
 		if c, s.errs[i] = s.app.prepare(ctx, conn, s.batch[i]); c != nil {
-			s.results[i] = c.result()
+			s.results[i] = s.app.result(c)
 			s.add(ctx, i, c)
 		}
 	}

@@ -1,0 +1,159 @@
+package taskq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/result"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// Result returns the handle of a task that was sent earlier or elsewhere; ResultOf one with the type of its value. With rpc:// only the
+// process that sent a task can read its outcome.
+func (a *App) Result(id string) *task.Result[any] {
+	return task.NewResult[any](id, lookup{app: a})
+}
+
+// ResultOf returns the handle of a task with a result of type R, as App.Result does.
+func ResultOf[R any](a *App, id string) *task.Result[R] {
+	return task.NewResult[R](id, lookup{app: a})
+}
+
+// Group returns the handle of a group that was saved under the id, by Celery's GroupResult.save say; its value is the list of its
+// members' values. It returns task.ErrUnknownGroup when there is none, and errors.ErrUnsupported when the result store keeps no
+// groups, as rpc://.
+func (a *App) Group(ctx context.Context, id string) (*task.Result[any], error) {
+	results := lookup{app: a}
+	store, err := results.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	groups, ok := store.(result.GroupStore)
+	if !ok {
+		return nil, fmt.Errorf("taskq: group %s: this result store keeps no groups: %w", id, errors.ErrUnsupported)
+	}
+	ref, found, err := groups.Group(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, fmt.Errorf("taskq: group %s: %w", id, task.ErrUnknownGroup)
+	}
+	return task.ResultAt[any](ref, results), nil
+}
+
+// result is the handle of a call that was sent.
+func (a *App) result(c *call) *task.Result[any] {
+	results := lookup{app: a}
+	switch {
+	case c.IgnoreResult:
+		results.mute = task.ErrResultIgnored
+	case c.results == nil:
+		results.mute = task.ErrNoResults
+	}
+	return task.NewResult[any](c.ID, results)
+}
+
+// lookup is the application's result store as task.Results, connected on first use.
+type lookup struct {
+	app  *App
+	mute error // why no outcome will come; nil when one will
+}
+
+var _ task.Revoker = lookup{}
+
+func (l lookup) store(ctx context.Context) (result.Backend, error) {
+	store, err := l.app.Results(ctx)
+	if err == nil && store == nil {
+		err = fmt.Errorf("taskq: %w", task.ErrNoResults)
+	}
+	return store, err
+}
+
+// read gives an outcome the application's view of exceptions.
+func (l lookup) read(meta task.Meta) task.Meta {
+	meta.Exceptions = l.app.cfg.Exceptions
+	return meta
+}
+
+// Get implements task.Results.
+func (l lookup) Get(ctx context.Context, id string) (task.Meta, error) {
+	store, err := l.store(ctx)
+	if err != nil {
+		return task.Meta{}, err
+	}
+	meta, err := store.Get(ctx, id)
+	return l.read(meta), err
+}
+
+// awaited is the store for those who wait: only where something will come.
+func (l lookup) awaited(ctx context.Context, id string) (result.Backend, error) {
+	if l.mute != nil {
+		return nil, fmt.Errorf("taskq: result of %s: %w", id, l.mute)
+	}
+	return l.store(ctx)
+}
+
+// Wait implements task.Results.
+func (l lookup) Wait(ctx context.Context, id string) (task.Meta, error) {
+	store, err := l.awaited(ctx, id)
+	if err != nil {
+		return task.Meta{}, err
+	}
+	meta, err := store.Wait(ctx, id)
+	return l.read(meta), err
+}
+
+// Watch implements task.Results.
+func (l lookup) Watch(ctx context.Context, id string, yield func(task.Meta) bool) error {
+	store, err := l.awaited(ctx, id)
+	if err != nil {
+		return err
+	}
+	return store.Watch(ctx, id, func(meta task.Meta) bool { return yield(l.read(meta)) })
+}
+
+// Forget implements task.Results.
+func (l lookup) Forget(ctx context.Context, id string) error {
+	store, err := l.store(ctx)
+	if err != nil {
+		return err
+	}
+	return store.Forget(ctx, id)
+}
+
+// Revoke implements task.Revoker. Where no worker listens, nobody hears it, which is no error.
+func (l lookup) Revoke(ctx context.Context, ids []string, how task.Revocation) error {
+	a := l.app
+	if s := scheme(a.cfg.BrokerURL); s != schemeAMQP && s != schemeAMQPS {
+		return fmt.Errorf("taskq: workers hear commands over RabbitMQ only, not over %s: %w", s, errors.ErrUnsupported)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	conn, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	exchange := wire.ControlExchange()
+	msg, err := wire.EncodeRevoke(wire.Revoke{
+		IDs: ids, Terminate: how.Terminate, Signal: how.Signal, Clock: a.clock.Add(1), Now: time.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	if topology := (broker.Topology{Exchanges: []broker.Exchange{exchange}}).In(a.cfg.Declare); !topology.IsEmpty() {
+		if err := conn.broker.Declare(ctx, topology); err != nil {
+			return err
+		}
+	}
+	err = conn.broker.Publish(ctx, broker.Address{Exchange: exchange.Name, Optional: true}, msg)
+	if errors.Is(err, broker.ErrUnroutable) { // no worker has ever declared the exchange
+		return nil
+	}
+	return err
+}
