@@ -76,6 +76,9 @@ func register(app *taskq.App) error {
 		}),
 		task.New("tasks.until", func(ctx context.Context, f file) (string, error) {
 			began(ctx)
+			if err := task.Progress(ctx, map[string]string{"until": f.Path}); err != nil {
+				return "", err
+			}
 			for {
 				if _, err := os.Stat(f.Path); err == nil {
 					return "it is there", nil

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,77 +12,126 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
+// resultFlags are the flags of `result`.
+type resultFlags struct {
+	timeout          string
+	traceback, watch bool
+}
+
 func resultCommand() Command {
-	var timeout string
-	var traceback bool
+	f := &resultFlags{}
 	return Command{
 		Use:   "result ID",
 		Short: "Wait for a task's result and print it",
-		Long: `Wait for the result of a task that was sent earlier, and print it.
+		Long: `Wait for the result of a task that was sent earlier, and print it. With -o json, all that is stored with it is printed, too.
 
 An id that nobody knows looks like a task that has not ended: --timeout bounds the wait.`,
 		Example: `result d97074ce-2c94-4422-8b08-14409aa9abab
-result d97074ce-2c94-4422-8b08-14409aa9abab --timeout 10 --traceback`,
+result d97074ce-2c94-4422-8b08-14409aa9abab --timeout 10 --traceback
+result d97074ce-2c94-4422-8b08-14409aa9abab --watch`,
 		MinArgs: 1, MaxArgs: 1, Tabular: true,
 		Flags: func(flags *pflag.FlagSet) {
-			flags.StringVar(&timeout, "timeout", "", "`seconds` to wait at the most (default: for ever)")
-			flags.BoolVar(&traceback, "traceback", false, "print the traceback of a task that failed")
+			flags.StringVar(&f.timeout, "timeout", "", "`seconds` to wait at the most (default: for ever)")
+			flags.BoolVar(&f.traceback, "traceback", false, "print the traceback of a task that failed")
+			flags.BoolVar(&f.watch, "watch", false, "print each state of the task as it comes, and at the end what the task has sent")
 		},
-		Run: func(ctx context.Context, s *Session, args []string) error {
-			limit, err := seconds("--timeout", timeout)
-			if err != nil {
-				return err
-			}
-			app, err := s.App()
-			if err != nil {
-				return err
-			}
-			if strings.HasPrefix(app.Config().ResultBackend, "rpc:") {
-				return Exit(Misconfigured, errors.New("results over rpc:// go to the process that sent the task and are kept nowhere else; "+
-					"use `send --wait`, or name a result store with --result-backend"))
-			}
-			return s.await(ctx, app.Result(args[0]), limit, traceback)
-		},
+		Run: f.run,
 	}
 }
 
-// outcome is a result as -o json prints it.
-type outcome struct {
-	ID        string          `json:"id"`
-	State     task.State      `json:"state"`
-	Result    json.RawMessage `json:"result"`
-	Error     *failure        `json:"error,omitempty"`
-	Traceback string          `json:"traceback,omitempty"`
-	DoneAt    *time.Time      `json:"done_at,omitempty"`
+func (f *resultFlags) run(ctx context.Context, s *Session, args []string) error {
+	limit, err := seconds("--timeout", f.timeout)
+	if err != nil {
+		return err
+	}
+	app, err := s.App()
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(app.Config().ResultBackend, "rpc:") {
+		return Exit(Misconfigured, errors.New("results over rpc:// go to the process that sent the task and are kept nowhere else; "+
+			"use `send --wait`, or name a result store with --result-backend"))
+	}
+	result := app.Result(args[0])
+	if !f.watch {
+		return s.await(ctx, result, limit, f.traceback)
+	}
+	var last task.Meta
+	err = within(ctx, result.ID(), limit, func(ctx context.Context) error {
+		for meta, err := range result.Watch(ctx) {
+			if err != nil {
+				return err
+			}
+			if last = meta; meta.State.Ready() {
+				break
+			}
+			if err := s.printState(meta); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.conclude(last, f.traceback, true)
 }
 
-type failure struct {
-	Type    string `json:"type"`
-	Message string `json:"message"`
+// within runs wait for so long at the most; 0 means for ever.
+func within(ctx context.Context, id string, limit time.Duration, wait func(context.Context) error) error {
+	waiting := ctx
+	if limit > 0 {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	err := wait(waiting)
+	if err != nil && ctx.Err() == nil && errors.Is(waiting.Err(), context.DeadlineExceeded) {
+		return Exit(TimedOut, fmt.Errorf("task %s has not ended within %s", id, limit))
+	}
+	return err
 }
 
 // await waits for the outcome and prints it. A timeout of 0 means for ever.
 func (s *Session) await(ctx context.Context, result *task.Result[any], timeout time.Duration, traceback bool) error {
-	waiting := ctx
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		waiting, cancel = context.WithTimeout(ctx, timeout)
-		defer cancel()
-	}
-	meta, err := result.Wait(waiting)
-	if err != nil && ctx.Err() == nil && errors.Is(waiting.Err(), context.DeadlineExceeded) {
-		return Exit(TimedOut, fmt.Errorf("task %s has not ended within %s", result.ID(), timeout))
-	}
+	var meta task.Meta
+	err := within(ctx, result.ID(), timeout, func(ctx context.Context) (err error) {
+		meta, err = result.Wait(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	return s.conclude(meta, traceback, false)
+}
+
+// conclude prints the outcome; a task that failed is an error.
+func (s *Session) conclude(meta task.Meta, traceback, children bool) error {
 	if err := s.printOutcome(meta, traceback); err != nil {
 		return err
+	}
+	if children && !s.JSON() {
+		for _, child := range meta.Children {
+			if err := printLine(s.Err, describeRef(child)); err != nil {
+				return err
+			}
+		}
 	}
 	if err := meta.Err(); err != nil {
 		return Exit(Failure, fmt.Errorf("task %s ended in state %s: %w", meta.ID, meta.State, err))
 	}
 	return nil
+}
+
+// printState prints a state that is not the last one, beside the output proper.
+func (s *Session) printState(meta task.Meta) error {
+	switch remote, failed := errors.AsType[*task.RemoteError](meta.Err()); {
+	case s.JSON():
+		return s.printJSON(jsonOutcome(meta, remote))
+	case failed:
+		return printLine(s.Err, string(meta.State)+" "+remote.Error())
+	}
+	return printLine(s.Err, string(meta.State)+" "+string(rawResult(meta)))
 }
 
 func (s *Session) printOutcome(meta task.Meta, traceback bool) error {
@@ -107,30 +155,13 @@ func (s *Session) printOutcome(meta task.Meta, traceback bool) error {
 	return printLine(s.Out, string(rawResult(meta)))
 }
 
-func jsonOutcome(meta task.Meta, remote *task.RemoteError) outcome {
-	o := outcome{ID: meta.ID, State: meta.State, Traceback: meta.Traceback, Result: json.RawMessage("null")}
-	if !meta.DoneAt.IsZero() {
-		done := meta.DoneAt.UTC()
-		o.DoneAt = &done
+func describeRef(ref task.Ref) string {
+	if !ref.Group {
+		return "sent " + ref.ID
 	}
-	if remote != nil {
-		o.Error = &failure{Type: remote.Type, Message: remote.Message}
-		return o
+	ids := make([]string, len(ref.Members))
+	for i, member := range ref.Members {
+		ids[i] = member.ID
 	}
-	o.Result = rawResult(meta)
-	return o
-}
-
-// rawResult is the result as JSON.
-func rawResult(meta task.Meta) json.RawMessage {
-	if (meta.Codec == nil || meta.Codec.ContentType() == "application/json") && json.Valid(meta.Result) {
-		return json.RawMessage(meta.Result)
-	}
-	var value any
-	if meta.Value(&value) == nil {
-		if encoded, err := json.Marshal(value); err == nil {
-			return encoded
-		}
-	}
-	return json.RawMessage("null")
+	return "sent group " + ref.ID + ": " + strings.Join(ids, " ")
 }

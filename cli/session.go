@@ -186,6 +186,8 @@ func (s *Session) workerOptions() (worker.Options, error) {
 		ShutdownTimeout:    s.Config.Seconds("worker.shutdown_timeout"),
 		DeadLetters:        s.Config.On("worker.dead_letters"),
 		DeliveryLimit:      s.Config.Int("worker.delivery_limit"),
+		TrackStarted:       s.Config.On("worker.track_started"),
+		ResultExtended:     s.Config.On("worker.result_extended"),
 	}
 	if name := s.Config.Text("worker.hostname"); name != "" {
 		opts.Hostname = worker.NodeName(name)

@@ -108,6 +108,14 @@ func workerSettings() []config.Key {
 			Name: "worker.delivery_limit", Kind: config.Int, Flag: "delivery-limit", Default: "3",
 			Help: "workers that a message may kill before it is a dead letter; at least 2; only with --dead-letters",
 		},
+		{
+			Name: "worker.track_started", Kind: config.Switch, Flag: "track-started", Default: "false",
+			Help: "store the state STARTED when a task begins, as Celery's task_track_started does",
+		},
+		{
+			Name: "worker.result_extended", Kind: config.Switch, Flag: "result-extended", Default: "false",
+			Help: "store with each outcome the task's name, arguments, worker, retries and queue, as Celery's result_extended does",
+		},
 	}
 }
 
