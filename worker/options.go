@@ -37,11 +37,11 @@ type Options struct {
 	// ShutdownTimeout is how long a warm shutdown waits for the running tasks, counted from its beginning; 0 means until they are
 	// done. Those that still run then are cancelled and have 5 s to return.
 	ShutdownTimeout time.Duration
-	// DeadLetters declares a queue <name>.dead for each queue and keeps there what is rejected, with the reason in its headers. Without it,
-	// a rejected message goes where the broker's own policy says, or nowhere.
+	// DeadLetters declares a queue <name>.dead for each queue and keeps there what is rejected, with the reason in its headers.
+	// Without it, a rejected message goes where the broker's own policy says, or nowhere.
 	DeadLetters bool
-	// DeliveryLimit is how many workers a message may kill before it is a dead letter; 0 means 3, and at least 2 are needed. It holds with
-	// DeadLetters only.
+	// DeliveryLimit is how many workers a message may kill before it is a dead letter; 0 means 3, and at least 2 are needed. It holds
+	// with DeadLetters only.
 	DeliveryLimit int
 	// TrackStarted stores the state STARTED when a task begins (Celery's task_track_started), and task.TrackStarted does for one
 	// task. It costs a write to the result store for each.
