@@ -128,7 +128,8 @@ func (a *App) NewWorker(ctx context.Context) (*worker.Worker, error) {
 	}
 	return worker.New(worker.Config{
 		Options: opts, Broker: c.broker, Results: c.results, Registry: &a.registry, Middleware: a.middleware,
-		Accept: a.formats.accept, Limits: a.cfg.Limits, Exceptions: a.cfg.Exceptions, Topology: a.topology, Logger: a.log,
+		Accept: a.formats.accept, Limits: a.cfg.Limits, Exceptions: a.cfg.Exceptions, Topology: a.topology, Send: a.followUp(c.broker),
+		Logger: a.log,
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
-	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/deadletter"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/task"
@@ -28,12 +27,12 @@ func (w *Worker) accept(ctx context.Context, a *arrival) {
 	e := &execution{w: w, delivery: a, req: req, received: time.Now()}
 	w.running.add(e)
 	e.lookUp()
-	switch {
-	case e.spec == nil || e.spec.Handler == nil:
+	if e.spec == nil || e.spec.Handler == nil {
 		w.unregistered(ctx, e)
 		return
-	case hasFollowUps(req.Embed):
-		w.unsupported(ctx, e)
+	}
+	if e.followers, err = readFollowers(req); err != nil {
+		w.unsupported(ctx, e, err)
 		return
 	}
 	w.log.InfoContext(ctx, "task received", "task", req.DisplayName(), "id", req.ID, "queue", req.Queue)
@@ -86,22 +85,17 @@ func (w *Worker) unregistered(ctx context.Context, e *execution) {
 	e.finish(verdict{state: task.Failure, err: &notRegisteredError{e.req.Name}, disposition: broker.Reject, reason: deadletter.Unregistered}, nil)
 }
 
-// unsupported refuses a call that other tasks depend on: to run it and forget those would break the workflow without a word.
-func (w *Worker) unsupported(ctx context.Context, e *execution) {
-	err := fmt.Errorf("task %s carries links, a chain or a chord, which this version of taskq does not advance: %w", e.req.Name, errors.ErrUnsupported)
+// unsupported refuses a call that other tasks depend on in a way that cannot be kept: to run it and forget those would break the
+// workflow without a word. What can be done for a failure is done.
+func (w *Worker) unsupported(ctx context.Context, e *execution, err error) {
+	err = &workflowError{e.req.Name, err}
 	w.log.ErrorContext(ctx, "task refused", "task", e.req.Name, "id", e.req.ID, "error", err)
 	e.claim()
-	e.finish(verdict{state: task.Failure, err: err, disposition: broker.Reject, reason: deadletter.Refused}, nil)
-}
-
-// hasFollowUps reports whether anything is to happen after the task; the last task of a chain carries an empty one.
-func hasFollowUps(e task.Embed) bool {
-	for _, part := range []codec.Raw{e.Callbacks, e.Errbacks, e.Chain, e.Chord} {
-		if part != nil && string(part) != "[]" {
-			return true
-		}
+	v := verdict{state: task.Failure, err: err, disposition: broker.Reject, reason: deadletter.Malformed}
+	if errors.Is(err, errors.ErrUnsupported) {
+		v.reason = deadletter.Refused
 	}
-	return false
+	e.finish(v, nil)
 }
 
 // gate decides whether a request may start: not after it has expired, not before its time. What may not is settled here.
@@ -130,4 +124,24 @@ func (e *notRegisteredError) Unwrap() error { return task.ErrNotRegistered }
 // PythonException implements task.Raiser.
 func (e *notRegisteredError) PythonException() task.Exception {
 	return task.Exception{Type: "NotRegistered", Module: "celery.exceptions", Message: []any{e.name}}
+}
+
+// workflowError is the failure of a task with followers that cannot be read, or cannot be called.
+type workflowError struct {
+	name string
+	err  error
+}
+
+func (e *workflowError) Error() string {
+	return fmt.Sprintf("task %s: what is to follow it: %v", e.name, e.err)
+}
+
+func (e *workflowError) Unwrap() error { return e.err }
+
+// PythonException implements task.Raiser.
+func (e *workflowError) PythonException() task.Exception {
+	if errors.Is(e.err, errors.ErrUnsupported) {
+		return task.Exception{Type: "NotImplementedError", Module: "builtins", Message: []any{e.Error()}}
+	}
+	return task.Exception{Type: "InvalidTaskError", Module: "celery.exceptions", Message: []any{e.Error()}}
 }

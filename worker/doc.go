@@ -2,7 +2,8 @@
 //
 // One execution value walks through the steps, a file each: receive (decode, look up), gate (expired? too early?), execution (on a
 // slot), judge (the outcome policy, a pure function), settle. The order of settle is the guarantee: follow-ups published and
-// confirmed, outcome stored, delivery settled. A crash between any two repeats work and loses none.
+// confirmed, outcome stored, delivery settled. A crash between any two repeats work and loses none. The follow-ups are the retry, or
+// what the message's links, errbacks and chain say, which workflow turns into calls, a pure function, too.
 //
 // Before the first step, admit asks what became of earlier deliveries. A message that came again too often is a suspect, and the
 // quarantine runs it with the process for itself; it condemns what kills even so.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -19,6 +20,7 @@ type execution struct {
 	received time.Time
 	req      *task.Request // decode
 	spec     *task.Spec    // lookup
+	followers
 
 	trail   task.Trail // what the task, or the worker on its behalf, has sent
 	updates updates
@@ -26,6 +28,7 @@ type execution struct {
 	// claimed is set by whoever ends the execution: the slot, the hard time limit, or the shutdown.
 	claimed atomic.Bool
 	started time.Time
+	result  codec.Raw // of a success, encoded
 }
 
 // claim reports whether the caller is the one who ends the execution.

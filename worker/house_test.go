@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/broker/mem"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/result"
 	resultmem "github.com/seed-399731e2/taskq/result/mem"
@@ -37,8 +38,11 @@ type plan struct {
 	opts    worker.Options
 	results result.Backend // nil: in memory
 	tasks   []task.Definition
-	before  func(*house) // the worker starts; may be nil
-	queues  []string     // nil: the one
+	before  func(*house)                                             // the worker starts; may be nil
+	queues  []string                                                 // nil: the one
+	server  *mem.Server                                              // nil: a new one
+	wrap    func(*mem.Broker) broker.Broker                          // what the worker sees of the broker; may be nil
+	send    func(context.Context, task.Signature, codec.Codec) error // of the worker's Config
 
 	exceptions task.Exceptions
 }
@@ -47,7 +51,15 @@ type plan struct {
 func start(t *testing.T, p plan) *house {
 	t.Helper()
 	h := &house{t: t, results: p.results, ended: make(chan error, 1)}
-	h.broker = mem.NewServer().Open()
+	if p.server == nil {
+		p.server = mem.NewServer()
+	}
+	opened := p.server.Open()
+	h.broker = opened
+	seen := h.broker
+	if p.wrap != nil {
+		seen = p.wrap(opened)
+	}
 	if h.results == nil {
 		h.results = resultmem.New(resultmem.Config{})
 	}
@@ -65,7 +77,7 @@ func start(t *testing.T, p plan) *house {
 		p.opts.Queues = []string{queue}
 	}
 	w, err := worker.New(worker.Config{
-		Options: p.opts, Broker: h.broker, Results: h.results, Registry: &registry, Logger: slog.New(slog.DiscardHandler),
+		Options: p.opts, Broker: seen, Send: p.send, Results: h.results, Registry: &registry, Logger: slog.New(slog.DiscardHandler),
 		Exceptions: p.exceptions,
 		Topology:   func(name string) broker.Topology { return broker.TaskQueue(topology(name)) },
 	})

@@ -9,10 +9,11 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// keep stores the outcome, and returns it with what the verdict has become. An outcome that the store can never keep, because it is too
-// large say, is a failure, as one that cannot be encoded is: to run the task again would only bring it again.
-func (e *execution) keep(ctx context.Context, v verdict, value any) (task.Meta, verdict) {
-	meta, v := e.meta(v, value)
+// keep stores the outcome, and of a failure what it means for others. It returns the outcome with what the verdict has become. One that
+// the store can never keep, because it is too large say, is a failure, as one that cannot be encoded is: to run the task again would only
+// bring it again.
+func (e *execution) keep(ctx context.Context, v verdict) (task.Meta, verdict) {
+	meta := e.meta(v)
 	err := e.store(ctx, meta)
 	if errors.Is(err, result.ErrInvalid) {
 		e.w.log.ErrorContext(ctx, "outcome cannot be kept", "task", e.req.DisplayName(), "id", e.req.ID, "state", meta.State, "error", err)
@@ -20,10 +21,13 @@ func (e *execution) keep(ctx context.Context, v verdict, value any) (task.Meta, 
 			return meta, v
 		}
 		v = verdict{state: task.Failure, err: &encodeError{err}, disposition: v.disposition}
-		meta, v = e.meta(v, nil)
+		meta = e.meta(v)
 		if err = e.store(ctx, meta); errors.Is(err, result.ErrInvalid) {
-			return meta, v // there is no telling the caller
+			err = nil // there is no telling the caller
 		}
+	}
+	if err == nil && v.state == task.Failure {
+		err = e.fail(ctx, meta)
 	}
 	if err != nil {
 		v = verdict{disposition: broker.Requeue, err: err}

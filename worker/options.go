@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,10 +62,17 @@ type Config struct {
 	Limits     wire.Limits
 	// Exceptions say which exceptions the errors of tasks become; see task.Exceptions.
 	Exceptions task.Exceptions
+	// Send publishes the calls that follow a task, as the program sends its own; ctx carries that task's request. It returns an error
+	// that wraps broker.ErrInvalid for a call that can never be sent. What is encoded of the arguments (codec.Raw) is encoded by args.
+	// nil sends to the call's queue, or to the first one of the worker, and knows no exchanges.
+	Send func(ctx context.Context, s task.Signature, args codec.Codec) error
 	// Topology of a queue that is to be consumed, declared before; nil means broker.TaskQueue. Nothing is asked for an empty one.
 	Topology func(queue string) broker.Topology
 	Logger   *slog.Logger // nil: slog.Default
 }
+
+// publishAtOnce is how many of the calls that follow a task may be on their way at a time.
+const publishAtOnce = 16
 
 // Times that nobody needed to choose yet.
 const (

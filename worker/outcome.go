@@ -7,24 +7,18 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
-	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// meta is the outcome as the result store keeps it; the execution is claimed. A result that cannot be encoded is a failure, as in Celery.
-func (e *execution) meta(v verdict, result any) (task.Meta, verdict) {
+// meta is the outcome as the result store keeps it; the execution is claimed.
+func (e *execution) meta(v verdict) task.Meta {
 	e.updates.end()
 	m := e.known(v.state)
 	if v.state == task.Retried {
 		m.Children = append(m.Children, task.Ref{ID: e.req.ID}) // the next try, as in Celery
 	}
 	if v.state == task.Success {
-		encoded, err := codec.JSON{}.Marshal(result)
-		if err != nil {
-			v = verdict{state: task.Failure, err: &encodeError{err}, disposition: v.disposition}
-			m.State = v.state
-		}
-		m.Result = encoded
+		m.Result = e.result
 	}
 	if v.state.Exceptional() {
 		m.Result = e.w.exception(v.err)
@@ -33,7 +27,7 @@ func (e *execution) meta(v verdict, result any) (task.Meta, verdict) {
 	if m.State.Ready() {
 		m.DoneAt = time.Now().UTC()
 	}
-	return m, v
+	return m
 }
 
 // cause is why the task ended as it did; a retry without a reason is its own, as in Celery.

@@ -12,20 +12,18 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// finish makes a verdict true, in the order that loses nothing: follow-ups published and confirmed, outcome stored, delivery
+// finish makes a verdict true, in the order that loses nothing: what follows published and confirmed, outcome stored, delivery
 // settled. The caller has claimed the execution or is the only one who knows it.
 func (e *execution) finish(v verdict, result any) {
 	defer e.drop()
 	ctx := e.w.settling
-	if v.state == task.Retried {
-		v = e.publishRetry(ctx, v)
-	}
+	v = e.follow(ctx, v, result)
 	if v.disposition == broker.Reject && e.w.cfg.DeadLetters {
 		v = e.bury(ctx, v)
 	}
 	var meta task.Meta
 	if v.state != "" {
-		meta, v = e.keep(ctx, v, result)
+		meta, v = e.keep(ctx, v)
 	}
 	if e.spec == nil || !e.spec.AckEarly || e.started.IsZero() {
 		how := v.disposition
@@ -37,23 +35,17 @@ func (e *execution) finish(v verdict, result any) {
 	e.report(ctx, v, result, meta.Traceback)
 }
 
-// publishRetry sends the task again. When that is impossible for good, the task has failed.
-func (e *execution) publishRetry(ctx context.Context, v verdict) verdict {
+// publishRetry sends the task again.
+func (e *execution) publishRetry(ctx context.Context, v verdict) error {
 	now := time.Now()
 	msg, err := wire.Retry(e.req, now.Add(v.retryIn), now)
-	if err == nil {
-		to := broker.Address{RoutingKey: e.req.Queue}
-		err = e.w.persist(ctx, "retry could not be published", e.req, func(ctx context.Context) error {
-			return e.w.publishLater(ctx, to, msg, v.retryIn)
-		})
+	if err != nil {
+		return fmt.Errorf("%w: %w", broker.ErrInvalid, err)
 	}
-	if err == nil {
-		return v
-	}
-	if ctx.Err() != nil || !isFinal(err) { // the worker stops
-		return verdict{disposition: broker.Requeue, err: err}
-	}
-	return failure(errors.Join(v.err, fmt.Errorf("retry could not be published: %w", err)), &e.spec.Settings)
+	to := broker.Address{RoutingKey: e.req.Queue}
+	return e.w.persist(ctx, "retry could not be published", e.req, func(ctx context.Context) error {
+		return e.w.publishLater(ctx, to, msg, v.retryIn)
+	})
 }
 
 // publishLater publishes now or, through the broker, after the delay.

@@ -60,6 +60,9 @@ func New(cfg Config) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{cfg: cfg, log: cfg.Logger, handlers: map[*task.Spec]task.Handler{}, turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{})}
+	if w.cfg.Send == nil {
+		w.cfg.Send = w.send
+	}
 	for _, spec := range cfg.Registry.All() {
 		if spec.Handler != nil {
 			w.handlers[spec] = task.Wrap(spec.Handler, cfg.Middleware)

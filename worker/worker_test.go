@@ -146,20 +146,6 @@ func TestMalformedMessagesGoToTheDeadLettersAndTheWorkerGoesOn(t *testing.T) {
 	})
 }
 
-func TestWorkflowsThatCannotBeAdvancedAreRefused(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := start(t, plan{tasks: []task.Definition{add()}})
-		h.publish(broker.Message{
-			ContentType: "application/json", ContentEncoding: "utf-8", Headers: broker.Table{"task": "tasks.add", "id": "1"},
-			Body: []byte(`[[1, 2], {}, {"callbacks": [{"task": "x", "args": [], "kwargs": {}, "options": {}}], "errbacks": null, "chain": null, "chord": null}]`),
-		})
-		h.wantFailure("1", "NotImplementedError")
-		synctest.Wait()
-		h.wantWaiting(dead, 1)
-	})
-}
-
 func TestTheLastTaskOfAChainRuns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,0 +1,39 @@
+package taskq
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// followUp returns how a worker publishes the calls that follow its tasks: as Send does, but that nobody here waits for their outcomes,
+// and that the worker itself notes them as children. See worker.Config.
+func (a *App) followUp(b broker.Broker) func(context.Context, task.Signature, codec.Codec) error {
+	return func(ctx context.Context, s task.Signature, args codec.Codec) error {
+		now := time.Now()
+		out := wire.Outgoing{Signature: a.complete(ctx, s, now), Now: now, Origin: a.origin}
+		msg, err := a.encodeFollowUp(&out, args)
+		if err != nil {
+			return fmt.Errorf("taskq: %w", &unsendable{err})
+		}
+		return a.publish(ctx, b, out, msg)
+	}
+}
+
+func (a *App) encodeFollowUp(out *wire.Outgoing, args codec.Codec) (msg broker.Message, err error) {
+	if err = out.Validate(); err != nil {
+		return msg, err
+	}
+	if err = a.formats.dress(out); err != nil {
+		return msg, err
+	}
+	if out.Signature, err = wire.Transcode(out.Signature, args, out.Codec); err != nil {
+		return msg, err
+	}
+	return wire.Encode(*out)
+}

@@ -1,0 +1,208 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/result"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// followers are the calls that a message says are to come after its task.
+type followers struct {
+	links    []task.Signature // once it has succeeded
+	errbacks []task.Signature // once it has failed
+	chain    []task.Signature // the steps that are left, the next one first
+}
+
+// readFollowers reads them. The error wraps errors.ErrUnsupported when they are more than a worker can do; what could be read is
+// returned with it.
+func readFollowers(req *task.Request) (f followers, err error) {
+	if f.errbacks, err = wire.DecodeSignatures(req.Embed.Errbacks, req.Codec); err != nil {
+		return f, fmt.Errorf("errbacks: %w", err)
+	}
+	if f.chain, err = wire.DecodeSignatures(req.Embed.Chain, req.Codec); err != nil {
+		return f, fmt.Errorf("chain: %w", err)
+	}
+	slices.Reverse(f.chain)
+	if f.links, err = wire.DecodeSignatures(req.Embed.Callbacks, req.Codec); err != nil {
+		return f, fmt.Errorf("callbacks: %w", err)
+	}
+	if req.Embed.Chord != nil {
+		return f, unsupported("a chord")
+	}
+	try := workflow{req: req} // it shows what cannot be done before the task runs
+	return f, errors.Join(try.succeed(f, codec.Raw("null")), try.fail(f, codec.Raw("null")))
+}
+
+// follow publishes what follows the task, for a verdict that is not a failure: its next try, or what is linked to its success. When
+// that is impossible for good, the task has failed.
+func (e *execution) follow(ctx context.Context, v verdict, result any) verdict {
+	var err error
+	what := "what follows the task"
+	switch v.state {
+	case task.Retried:
+		what, err = "the retry", e.publishRetry(ctx, v)
+	case task.Success:
+		if e.result, err = (codec.JSON{}).Marshal(result); err != nil { // found out before anything has been sent
+			return verdict{state: task.Failure, err: &encodeError{err}, disposition: v.disposition}
+		}
+		err = e.publishFollowers(ctx, result)
+	}
+	switch {
+	case err == nil:
+		return v
+	case ctx.Err() != nil || !isFinal(err): // the worker stops
+		return verdict{disposition: broker.Requeue, err: err}
+	}
+	return failure(errors.Join(v.err, fmt.Errorf("%s could not be published: %w", what, err)), &e.spec.Settings)
+}
+
+func (e *execution) publishFollowers(ctx context.Context, result any) error {
+	if len(e.links)+len(e.chain) == 0 {
+		return nil
+	}
+	encoded, err := e.req.Codec.Marshal(result)
+	w := workflow{req: e.req}
+	if err == nil {
+		err = w.succeed(e.followers, encoded)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", broker.ErrInvalid, err)
+	}
+	if err := e.publishAll(ctx, w.calls); err != nil {
+		return err
+	}
+	e.trail.Add(w.trail...)
+	return nil
+}
+
+// publishAll sends calls, a few one after the other, many several at a time: a broker confirms those at the cost of little more than one.
+func (e *execution) publishAll(ctx context.Context, calls []task.Signature) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(min(1+len(calls)/publishAtOnce, publishAtOnce))
+	for _, s := range calls {
+		group.Go(func() error { return e.publish(ctx, s) })
+	}
+	return group.Wait()
+}
+
+// publish sends one of the calls that follow.
+func (e *execution) publish(ctx context.Context, s task.Signature) error {
+	now := time.Now()
+	if s.ETA.IsZero() && s.Countdown > 0 {
+		s.ETA = now.Add(s.Countdown)
+	}
+	if s.Expires.IsZero() && s.ExpiresIn > 0 {
+		s.Expires = now.Add(s.ExpiresIn)
+	}
+	return e.w.persist(ctx, "what follows could not be published", e.req, func(ctx context.Context) error {
+		if err := e.w.cfg.Send(task.WithRequest(ctx, e.req), s, e.req.Codec); err != nil {
+			return fmt.Errorf("%s: %w", s.Task, err)
+		}
+		return nil
+	})
+}
+
+// send publishes a call without an application: to its queue, or else to the first one that the worker consumes.
+func (w *Worker) send(ctx context.Context, s task.Signature, args codec.Codec) error {
+	now := time.Now()
+	msg, err := wire.Encode(wire.Outgoing{Signature: s, Now: now, Origin: w.cfg.Hostname, Codec: args})
+	if err != nil {
+		return fmt.Errorf("%w: %w", broker.ErrInvalid, err)
+	}
+	return w.publishLater(ctx, broker.Address{RoutingKey: cmp.Or(s.Queue, w.cfg.Queues[0])}, msg, s.ETA.Sub(now))
+}
+
+// fail tells those who wait for others of a failed task: each step of the chain that is left has failed with it, and the errbacks are
+// called (celery/backends/base.py, mark_as_failure).
+func (e *execution) fail(ctx context.Context, meta task.Meta) error {
+	for _, s := range e.chain {
+		if err := e.failStep(ctx, meta, s); err != nil {
+			return err
+		}
+	}
+	if len(e.errbacks) == 0 {
+		return nil
+	}
+	w := workflow{req: e.req}
+	id, err := e.req.Codec.Marshal(e.req.ID)
+	if err == nil {
+		err = w.fail(e.followers, id)
+	}
+	if err != nil {
+		e.uncalled(ctx, err)
+		return nil
+	}
+	for _, s := range w.calls {
+		err := e.publish(ctx, s)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil || !isFinal(err):
+			return err
+		default:
+			e.uncalled(ctx, err)
+		}
+	}
+	return nil
+}
+
+// uncalled reports an errback that can never be called: the task has failed, and there is nobody else to tell.
+func (e *execution) uncalled(ctx context.Context, err error) {
+	e.w.log.ErrorContext(ctx, "errback could not be called", "task", e.req.DisplayName(), "id", e.req.ID, "error", err)
+}
+
+// failStep stores the failure for a step of the chain, and for the tasks that it stands for: nobody else will.
+func (e *execution) failStep(ctx context.Context, meta task.Meta, s task.Signature) error {
+	if s.ID != "" {
+		meta.ID, meta.CorrelationID, meta.ReplyTo = s.ID, s.ID, s.ReplyTo
+		meta.GroupID, meta.ParentID, meta.Children = s.GroupID, s.ParentID, []task.Ref{}
+		if meta.Extended != nil {
+			meta.Extended = called(s, e.req.Codec)
+		}
+		if err := e.store(ctx, meta); err != nil && !errors.Is(err, result.ErrInvalid) { // that one the task's own failure has shown
+			return err
+		}
+	}
+	for _, name := range []string{"tasks", "body"} { // of a group or chain; of a chord
+		raw, _ := s.Kwargs[name].(codec.Raw)
+		if s.Type == "" || raw == nil {
+			continue
+		}
+		parts, err := wire.DecodeSignatures(raw, e.req.Codec)
+		if err != nil {
+			return nil //nolint:nilerr // it would not run either
+		}
+		for _, part := range parts {
+			if err := e.failStep(ctx, meta, part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// called is what the extended metadata of a call that never ran says: what, with which arguments.
+func called(s task.Signature, c codec.Codec) *task.Extended {
+	x := &task.Extended{Name: s.Task}
+	plain, err := wire.Transcode(s, c, codec.JSON{})
+	if err == nil {
+		x.Args, err = codec.JSON{}.Marshal(plain.Args)
+	}
+	if err == nil {
+		x.Kwargs, err = codec.JSON{}.Marshal(plain.Kwargs)
+	}
+	if err != nil { // they are left out, as those that cannot be read are elsewhere
+		x.Args, x.Kwargs = nil, nil
+	}
+	return x
+}
