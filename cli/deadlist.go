@@ -168,23 +168,6 @@ func openLetter(d *broker.Delivery, queue string, accept codec.Set) *opened {
 	return o
 }
 
-// asJSON is an argument as JSON shows it.
-func asJSON(c codec.Codec, raw codec.Raw) json.RawMessage {
-	if c == (codec.JSON{}) {
-		return json.RawMessage(raw)
-	}
-	var v any
-	err := c.Unmarshal(raw, &v)
-	var text []byte
-	if err == nil {
-		text, err = codec.JSON{}.Marshal(v)
-	}
-	if err != nil {
-		text, _ = json.Marshal(err.Error()) // text always can
-	}
-	return text
-}
-
 // printable is a header as JSON shows it.
 func printable(v any) any {
 	if _, err := json.Marshal(v); err != nil { // not a finite number
