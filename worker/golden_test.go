@@ -132,6 +132,36 @@ func TestCallsWhatFollowsAsCeleryDoes(t *testing.T) {
 	}
 }
 
+// In protocol 1 the steps of a chain are links of links.
+func TestChainsOfProtocol1Advance(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"5.2.6", "5.6.2", "main"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var out outbox
+				c := capture(t, version+"/proto1_chain")
+				run := task.Raw("h2.add", task.HandlerFunc(func(context.Context, *task.Request) (any, error) { return 3, nil }))
+				h := start(t, plan{tasks: []task.Definition{run}, send: out.send})
+				h.publish(c.message())
+				h.outcome(c.Properties.CorrelationID)
+				if len(out.messages) != 1 {
+					t.Fatalf("%d messages, want the next step", len(out.messages))
+				}
+				next := out.messages[0]
+				if !strings.Contains(string(c.Body), `"task_id": "`+next.CorrelationID+`"`) || next.ReplyTo != c.Properties.ReplyTo ||
+					next.Headers["root_id"] != c.Properties.CorrelationID || next.Headers["parent_id"] != c.Properties.CorrelationID {
+					t.Errorf("%+v is not the caller's, or not of this chain", next)
+				}
+				const body = `[[3,3],{},{"callbacks":[{"task":"h2.add",`
+				if !strings.HasPrefix(string(next.Body), body) {
+					t.Errorf("body = %s, want %s…", next.Body, body)
+				}
+			})
+		})
+	}
+}
+
 // followUps runs the captured task in a worker and returns what that publishes after it.
 func followUps(t *testing.T, parent captured, result any) []broker.Message {
 	t.Helper()

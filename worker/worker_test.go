@@ -181,6 +181,35 @@ func TestRetriesKeepTheIDAndCount(t *testing.T) {
 	})
 }
 
+// Celery sends a retry to the exchange that the task came by, and so to all queues of it.
+func TestARetryGoesToTheQueueThatTheTaskCameFrom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		once := task.New("tasks.once", func(ctx context.Context, _ none) (int, error) {
+			if task.FromContext(ctx).Retries == 0 {
+				return 0, task.RetryAfter(errors.New("not yet"), time.Minute)
+			}
+			return 1, nil
+		})
+		h := start(t, plan{tasks: []task.Definition{once}})
+		if err := h.broker.Declare(t.Context(), broker.Topology{
+			Exchanges: []broker.Exchange{{Name: "all", Kind: broker.Fanout}}, Queues: []broker.Queue{{Name: elsewhere}},
+			Bindings: []broker.Binding{{Exchange: "all", Queue: queue}, {Exchange: "all", Queue: elsewhere}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		msg, err := wire.Encode(wire.Outgoing{Signature: withID(once.S(none{}), "1"), Now: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.broker.Publish(t.Context(), broker.Address{Exchange: "all", RoutingKey: "key"}, msg); err != nil {
+			t.Fatal(err)
+		}
+		wantValue(t, h.outcome("1"), 1)
+		h.wantWaiting(elsewhere, 1)
+	})
+}
+
 func TestRetriesEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -212,6 +241,9 @@ func TestRetryingShowsTheState(t *testing.T) {
 		meta, err := h.results.Get(t.Context(), id)
 		if err != nil || meta.State != task.Retried || meta.Err() == nil {
 			t.Errorf("meta = %+v, %v; want RETRY with its reason", meta, err)
+		}
+		if len(meta.Children) != 1 || meta.Children[0].ID != id { // what Celery's results-rpc/retry_ok-1-RETRY has
+			t.Errorf("children = %+v, want the next try", meta.Children)
 		}
 		wantValue(t, h.outcome(id), 1)
 	})
