@@ -172,7 +172,7 @@ func (c *connection) openResults(ctx context.Context, cfg Config, accept codec.S
 			}
 			c.other = db
 		}
-		results, err := resultsqlite.Open(ctx, resultsqlite.Config{DB: db, Expires: cfg.ResultExpires, Logger: cfg.Logger})
+		results, err := resultsqlite.Open(ctx, resultsqlite.Config{DB: db, Expires: cfg.ResultExpires, Accept: accept, Logger: cfg.Logger})
 		if err != nil {
 			return err
 		}

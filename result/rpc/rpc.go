@@ -30,7 +30,8 @@ type Config struct {
 	Limits wire.Limits // of replies
 	// Persistent replies survive a restart of the broker (Celery's result_persistent); others are lost with it.
 	Persistent bool
-	// KeepBytes bounds the outcomes that are kept in memory; the oldest make room. 0 means 64 MiB, some 100,000 small ones.
+	// KeepBytes bounds the outcomes that are kept in memory. The oldest make room, and who asks for one of these gets ErrDropped; to those
+	// who wait already an outcome is given as it comes. 0 means 256 MiB, some 500,000 small ones.
 	KeepBytes int
 	Logger    *slog.Logger // nil: slog.Default
 }
@@ -64,7 +65,7 @@ var (
 // New returns a Backend on the broker, which stays the caller's to close. Nothing is declared until Expect is called.
 func New(cfg Config) *Backend {
 	if cfg.KeepBytes <= 0 {
-		cfg.KeepBytes = 64 << 20
+		cfg.KeepBytes = 256 << 20
 	}
 	if cfg.Accept == nil {
 		cfg.Accept = codec.NewSet(codec.JSON{})
@@ -74,7 +75,7 @@ func New(cfg Config) *Backend {
 	}
 	return &Backend{
 		cfg: cfg, queue: uuid.NewString(), opening: make(chan struct{}, 1),
-		store: store{limit: cfg.KeepBytes, metas: map[string]task.Meta{}},
+		store: newStore(cfg.KeepBytes),
 	}
 }
 
@@ -183,17 +184,20 @@ func (b *Backend) Store(ctx context.Context, meta task.Meta) error {
 
 // Get implements task.Results: what has arrived so far.
 func (b *Backend) Get(_ context.Context, id string) (task.Meta, error) {
-	return b.store.get(id), b.waiters.Err()
+	if err := b.waiters.Err(); err != nil {
+		return task.Meta{}, err
+	}
+	return b.store.get(id)
 }
 
 // Wait implements task.Results.
 func (b *Backend) Wait(ctx context.Context, id string) (task.Meta, error) {
-	return b.waiters.Wait(ctx, id, func() (task.Meta, error) { return b.store.get(id), nil })
+	return b.waiters.Wait(ctx, id, func() (task.Meta, error) { return b.store.get(id) })
 }
 
 // Watch implements task.Results.
 func (b *Backend) Watch(ctx context.Context, id string, yield func(task.Meta) bool) error {
-	return b.waiters.Watch(ctx, id, func() (task.Meta, error) { return b.store.get(id), nil }, yield)
+	return b.waiters.Watch(ctx, id, func() (task.Meta, error) { return b.store.get(id) }, yield)
 }
 
 // Forget implements task.Results.

@@ -172,10 +172,17 @@ func TestUnreadOutcomesAreBounded(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		for i, want := range map[int]task.State{14: task.Pending, 15: task.Success, 24: task.Success} {
-			if got, err := client.Get(t.Context(), fmt.Sprint(i)); err != nil || got.State != want {
-				t.Errorf("state of %d = %s, %v; want %s", i, got.State, err, want)
+		for i, kept := range map[int]bool{0: false, 14: false, 15: true, 24: true} {
+			got, err := client.Wait(t.Context(), fmt.Sprint(i))
+			if kept && (err != nil || got.State != task.Success) || !kept && !errors.Is(err, rpc.ErrDropped) {
+				t.Errorf("outcome of %d = %s, %v; want it kept: %t", i, got.State, err, kept)
 			}
+		}
+		if err := client.Forget(t.Context(), "0"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := client.Get(t.Context(), "0"); err != nil || got.State != task.Pending {
+			t.Errorf("once forgotten: %s, %v", got.State, err)
 		}
 	})
 }

@@ -1,10 +1,18 @@
 package rpc
 
 import (
+	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/seed-399731e2/taskq/task"
 )
+
+// ErrDropped is returned for an outcome that had to make room for newer ones before anybody asked for it: see Config.KeepBytes.
+var ErrDropped = errors.New("outcome was dropped, because too many came that nobody asked for; wait for outcomes while they come, or ignore them")
+
+// maxDropped bounds how many dropped outcomes are remembered, so that who asks for one does not wait for it in vain.
+const maxDropped = 100_000
 
 // overhead is what an outcome takes beside its texts, about.
 const overhead = 512
@@ -17,6 +25,13 @@ type store struct {
 	metas map[string]task.Meta
 	bytes int
 	order []string // ids of metas, oldest first; may name ids that were forgotten
+
+	dropped      map[string]struct{}
+	droppedOrder []string
+}
+
+func newStore(limit int) store {
+	return store{limit: limit, metas: map[string]task.Meta{}, dropped: map[string]struct{}{}}
 }
 
 // put files an outcome; false when a final one is there already, which stays.
@@ -35,25 +50,42 @@ func (s *store) put(meta task.Meta) bool {
 	s.metas[meta.ID] = meta
 	s.bytes += size(meta)
 	for s.bytes > s.limit && len(s.order) > 1 {
-		s.drop(s.order[0])
+		s.makeRoom(s.order[0])
 		s.order = s.order[1:]
 	}
 	return true
 }
 
-func (s *store) get(id string) task.Meta {
+// makeRoom is called with mu held.
+func (s *store) makeRoom(id string) {
+	if s.metas[id].State.Ready() { // else there is more to come
+		s.dropped[id] = struct{}{}
+		s.droppedOrder = append(s.droppedOrder, id)
+	}
+	s.drop(id)
+	if len(s.droppedOrder) > maxDropped {
+		delete(s.dropped, s.droppedOrder[0])
+		s.droppedOrder = s.droppedOrder[1:]
+	}
+}
+
+func (s *store) get(id string) (task.Meta, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if meta, ok := s.metas[id]; ok {
-		return meta
+		return meta, nil
 	}
-	return task.Meta{ID: id, State: task.Pending}
+	if _, ok := s.dropped[id]; ok {
+		return task.Meta{}, fmt.Errorf("rpc: result of %s: %w", id, ErrDropped)
+	}
+	return task.Meta{ID: id, State: task.Pending}, nil
 }
 
 func (s *store) forget(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drop(id)
+	delete(s.dropped, id)
 	for len(s.order) > 0 { // the oldest, so that a caller who forgets all outcomes leaves nothing behind
 		if _, kept := s.metas[s.order[0]]; kept {
 			return
