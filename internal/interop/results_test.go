@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/seed-399731e2/taskq"
+	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -272,8 +273,11 @@ func TestAPythonWorkerHearsRevocations(t *testing.T) {
 	app := newApp(t, url)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	if err := app.Result("x").Revoke(ctx); err != nil {
-		t.Errorf("no worker was ever there: %v", err)
+	timid := newAppOf(t, taskq.Config{BrokerURL: url, Logger: slog.New(slog.DiscardHandler), Declare: broker.DeclareNever})
+	for _, a := range []*taskq.App{timid, app} { // without the exchange, and with it
+		if err := a.Result("x").Revoke(ctx); err != nil {
+			t.Errorf("no worker was ever there: %v", err)
+		}
 	}
 	python := testserver.NewPython(t, testserver.PythonConfig{Broker: url, Modules: map[string]string{"shop.py": sleepyShop}})
 	w := python.Worker("shop", "-P", "prefork", "-c", "1", "-Q", "python")
