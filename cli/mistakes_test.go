@@ -91,6 +91,8 @@ func TestEachMistakeIsOneSentenceWithItsExitStatus(t *testing.T) {
 		{"send tasks.add --header x:=1e999", cli.Usage, []string{"--header: x: the number is too large"}},
 		{"send tasks.add --header x:=", cli.Usage, []string{"--header: x: there is no JSON"}},
 		{"send tasks.add -b memory:// --header id=1", cli.Usage, []string{"header id: the name is Celery's own"}},
+		{"send tasks.add -b memory:// --serializer pickle", cli.Usage, []string{"pickle", "json, msgpack"}},
+		{"send tasks.add -b memory:// --compression lzma", cli.Usage, []string{"lzma", "zlib, zstd or none"}},
 		{"send tasks.add --stamp x", cli.Usage, []string{"--stamp: wanted is NAME=text"}},
 		{`send tasks.add --link {"task":`, cli.Usage, []string{"--link: not JSON, it ends too early", "character 9"}},
 		{`send tasks.add --link {"task":x}`, cli.Usage, []string{"--link: not JSON", "at character 9", "«here»x}"}},

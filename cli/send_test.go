@@ -34,7 +34,7 @@ func arrived(t *testing.T, env map[string]string, queue string) (broker.Message,
 			return err
 		}
 		msg = d.Message
-		req, err = wire.Decode(d, codec.NewSet(codec.JSON{}), wire.Limits{})
+		req, err = wire.Decode(d, codec.NewSet(codec.JSON{}, codec.Msgpack{}), wire.Limits{})
 		return err
 	})
 	return msg, req
@@ -90,6 +90,13 @@ func TestLinksOfSendAreNamesOrSignatures(t *testing.T) {
 	}
 	if links[0].Task != "tasks.print" || len(links[0].Args) != 0 || links[0].Immutable {
 		t.Errorf("first link = %+v", links[0])
+	}
+	succeeds(t, env, "send", "tasks.echo", "--queue", "packed", "--serializer", "msgpack", "--compression", "zstd",
+		"--args", "[12345678901234567890, 1.5]", "--link", `{"task": "t", "args": [1, "a"], "options": {"link": [{"task": "u", "args": [2]}]}}`)
+	_, packed := arrived(t, env, "packed")
+	calls, err := wire.DecodeSignatures(packed.Embed.Callbacks, codec.Msgpack{})
+	if err != nil || len(calls) != 1 || len(calls[0].Args) != 2 || len(calls[0].Link) != 1 || len(calls[0].Link[0].Args) != 1 {
+		t.Errorf("callbacks in MessagePack = %+v (%v)", calls, err)
 	}
 	l := links[1]
 	if l.Task != "tasks.add" || !l.Immutable || l.Queue != "sums" || l.Priority != 2 || string(l.Args[0].(codec.Raw)) != "12345678901234567890" || string(l.Kwargs["y"].(codec.Raw)) != "2" {

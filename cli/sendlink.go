@@ -48,7 +48,33 @@ func parseLink(text string) (task.Signature, error) {
 	if err != nil {
 		return s, errors.New(strings.TrimPrefix(err.Error(), "wire: decode signature: "))
 	}
-	return s, nil
+	return s, plainArguments(&s)
+}
+
+// plainArguments decodes the arguments of a call and of those that follow it: the message may be no JSON.
+func plainArguments(s *task.Signature) error {
+	var err error
+	plain := func(v any) any {
+		raw, ok := v.(codec.Raw)
+		if !ok {
+			return v
+		}
+		var value any
+		err = errors.Join(err, parseJSON(string(raw), &value, "value"))
+		return value
+	}
+	for i, v := range s.Args {
+		s.Args[i] = plain(v)
+	}
+	for name, v := range s.Kwargs {
+		s.Kwargs[name] = plain(v)
+	}
+	for _, list := range [][]task.Signature{s.Link, s.LinkError} {
+		for i := range list {
+			err = errors.Join(err, plainArguments(&list[i]))
+		}
+	}
+	return err
 }
 
 // linkOptions are the names of apply_async that a link may have. Stamps cannot be told from mistakes: the flag --stamp is for them.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -26,6 +27,8 @@ from celery import Celery
 app = Celery("mirror", backend="rpc://")
 app.conf.task_default_queue = "python"
 app.conf.worker_redirect_stdouts = False
+app.conf.accept_content = ["json", "msgpack"]
+app.conf.result_accept_content = ["json", "msgpack"]
 
 @app.task(name="mirror.show", bind=True)
 def show(self, *args, **kwargs):
@@ -77,6 +80,8 @@ func theCalls() map[string]called {
 				task.LinkError(task.Signature{Task: "mirror.next"}.With(task.Priority(3), task.Countdown(10*time.Second))),
 			},
 		},
+		"compression": {python: "compression='zlib'", golang: []task.SendOption{task.Compression("zlib")}},
+		"serializer":  {python: "serializer='msgpack'", golang: []task.SendOption{task.Serializer("msgpack")}},
 		"properties": {
 			python: "message_id='m', type='t', app_id='a', timestamp=1700000000",
 			golang: []task.SendOption{task.MessageID("m"), task.MessageType("t"), task.AppID("a"), task.Timestamp(time.Unix(1700000000, 0))},
@@ -140,7 +145,7 @@ with app.connection() as c:
 `)
 	return python, newAppOf(t, taskq.Config{
 		BrokerURL: url, DefaultQueue: "python", Logger: slog.New(slog.DiscardHandler),
-		Worker: worker.Options{Queues: []string{"python", "other"}, Concurrency: 2},
+		Accept: []string{"json", "msgpack"}, Worker: worker.Options{Queues: []string{"python", "other"}, Concurrency: 2},
 	}, tasks...)
 }
 
@@ -206,8 +211,24 @@ func TestAGoTaskSeesTheSameRequestFromGoAsFromPython(t *testing.T) {
 // plainRequest is what the handler of a request sees, as JSON has it.
 func plainRequest(t *testing.T, r task.Request) map[string]any {
 	t.Helper()
+	value := func(raw codec.Raw) any {
+		var v any
+		if raw != nil {
+			if err := r.Codec.Unmarshal(raw, &v); err != nil {
+				t.Errorf("%s: %v", r.ID, err)
+			}
+		}
+		return v
+	}
+	args, kwargs := make([]any, len(r.Args)), map[string]any{}
+	for i, raw := range r.Args {
+		args[i] = value(raw)
+	}
+	for name, raw := range r.Kwargs {
+		kwargs[name] = value(raw)
+	}
 	text, err := json.Marshal(map[string]any{
-		"args": r.Args, "kwargs": r.Kwargs, "callbacks": r.Embed.Callbacks, "errbacks": r.Embed.Errbacks, "chain": r.Embed.Chain,
+		"args": args, "kwargs": kwargs, "callbacks": value(r.Embed.Callbacks), "errbacks": value(r.Embed.Errbacks),
 		"root_id": r.RootID, "parent_id": r.ParentID, "group": r.Group, "group_index": r.GroupIndex, "retries": r.Retries,
 		"eta": r.ETA.UTC(), "expires": r.Expires.UTC(), "limits": []any{r.TimeLimit, r.SoftTimeLimit}, "ignore_result": r.IgnoreResult,
 		"reply_to": r.ReplyTo, "correlation_id": r.CorrelationID, "shadow": r.Shadow, "origin": r.Origin, "argsrepr": r.ArgsRepr,
