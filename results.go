@@ -52,6 +52,8 @@ func (a *App) result(c *call) *task.Result[any] {
 	switch {
 	case c.IgnoreResult:
 		results.mute = task.ErrResultIgnored
+	case c.results == nil && c.ReplyTo != "":
+		results.mute = fmt.Errorf("taskq: the outcome goes to the queue %s, as ReplyTo says: %w", c.ReplyTo, task.ErrNoResults)
 	case c.results == nil:
 		results.mute = task.ErrNoResults
 	}

@@ -3,6 +3,7 @@ package interop_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -117,6 +118,9 @@ func makeCalls(t *testing.T, app *taskq.App, calls map[string]called) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if s.IgnoreResult || s.ReplyTo != "" {
+			if _, err := r.Wait(ctx); !errors.Is(err, task.ErrResultIgnored) && !errors.Is(err, task.ErrNoResults) {
+				t.Errorf("%s: %v, want an error at once", name, err)
+			}
 			continue
 		}
 		var value string
@@ -178,15 +182,16 @@ func TestAPythonTaskSeesTheSameRequestFromGoAsFromPython(t *testing.T) {
 // What a Go task sees of a call does not tell either, but for Celery's version.
 func TestAGoTaskSeesTheSameRequestFromGoAsFromPython(t *testing.T) {
 	t.Parallel()
-	seen := make(chan task.Request, 100)
+	seen, next := make(chan task.Request, 100), make(chan string, 100)
 	python, app := mirrorOn(t, task.Raw("mirror.show", task.HandlerFunc(func(_ context.Context, r *task.Request) (any, error) {
 		seen <- *r
 		return "shown", nil
-	})), task.Raw("mirror.next", task.HandlerFunc(func(context.Context, *task.Request) (any, error) { return nil, nil })))
+	})), task.Raw("mirror.next", task.HandlerFunc(func(_ context.Context, r *task.Request) (any, error) {
+		next <- fmt.Sprintf("%s %s", r.Args, r.Kwargs)
+		return nil, nil
+	})))
 	runWorker(t, app)
 	calls := theCalls()
-	delete(calls, "link")
-	delete(calls, "links")
 	python.Run(script(calls))
 	makeCalls(t, app, calls)
 	requests := map[string]task.Request{}
@@ -203,6 +208,16 @@ func TestAGoTaskSeesTheSameRequestFromGoAsFromPython(t *testing.T) {
 		alike(want, got, strings.Fields(c.differs))
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-python +go):\n%s", name, diff)
+		}
+	}
+	for range 6 {
+		select {
+		case call := <-next:
+			if call != `["shown" 1] map[k:"v"]` && call != "[] map[]" {
+				t.Errorf("what follows was called with %s", call)
+			}
+		case <-time.After(limit):
+			t.Fatal("not all that follows was called")
 		}
 	}
 	checkAnswers(t, app)
