@@ -31,7 +31,7 @@ type Config struct {
 	// DefaultQueue is where calls go that name no queue, and what a worker consumes; "" means celery.
 	DefaultQueue string
 	// Call holds the defaults of each call, for what neither the call nor its task's options say: Priority, IgnoreResult, ExpiresIn,
-	// Publish, Serializer, Compression, …
+	// Publish, Serializer, Compression, … What belongs to one call, such as its id, its ETA and its links, is not taken from here.
 	Call task.CallOptions
 	// InheritPriority gives a task that is sent from within another one that one's priority, unless it has its own
 	// (task_inherit_parent_priority).

@@ -152,3 +152,34 @@ func TestWhatCannotBeSentIsInvalid(t *testing.T) {
 		t.Error("defaults that make no sense were taken")
 	}
 }
+
+func TestABatchHasTheOptionsOfSingleCalls(t *testing.T) {
+	t.Parallel()
+	tell := teller(task.Priority(4))
+	app := newApp(t, taskq.Config{Call: task.CallOptions{Shadow: "shown"}}, tell)
+	work(t, app)
+	if _, err := tells(t.Context(), app, tell.S(struct{}{})); err != nil { // the worker has declared its exchange
+		t.Fatal(err)
+	}
+	results, err := app.SendBatch(t.Context(), []task.Signature{
+		{Task: "tell"},
+		tell.S(struct{}{}, task.Exchange("celery"), task.RoutingKey("celery"), task.Shadow("mine")),
+		tell.S(struct{}{}, task.Exchange("nosuch")),
+		tell.S(struct{}{}, task.Countdown(10*time.Millisecond), task.Priority(0)),
+		{Task: "tell", CallOptions: task.CallOptions{GroupID: "g", GroupIndex: -2}},
+	})
+	failed, _ := errors.AsType[*task.BatchError](err)
+	if failed == nil || !errors.Is(failed.Errors[2], broker.ErrUnroutable) || !errors.Is(failed.Errors[4], broker.ErrInvalid) || len(failed.Unwrap()) != 2 {
+		t.Fatalf("err = %v, want the missing exchange and the group index", err)
+	}
+	for i, want := range map[int]told{0: {Shadow: "shown", Priority: 4}, 1: {Shadow: "mine", Priority: 4}, 3: {Shadow: "shown"}} {
+		var got told
+		meta, err := results[i].Wait(t.Context())
+		if err == nil {
+			err = meta.Value(&got)
+		}
+		if got.Root = ""; err != nil || got != want {
+			t.Errorf("call %d: %+v, %v; want %+v", i, got, err, want)
+		}
+	}
+}
