@@ -193,16 +193,13 @@ func (e *execution) failStep(ctx context.Context, meta task.Meta, s task.Signatu
 
 // called is what the extended metadata of a call that never ran says: what, with which arguments.
 func called(s task.Signature, c codec.Codec) *task.Extended {
-	x := &task.Extended{Name: s.Task}
-	plain, err := wire.Transcode(s, c, codec.JSON{})
-	if err == nil {
-		x.Args, err = codec.JSON{}.Marshal(plain.Args)
+	req := &task.Request{Name: s.Task, Arguments: task.Arguments{Codec: c, Kwargs: map[string]codec.Raw{}}}
+	for _, v := range s.Args {
+		raw, _ := v.(codec.Raw) // as all that was decoded
+		req.Args = append(req.Args, raw)
 	}
-	if err == nil {
-		x.Kwargs, err = codec.JSON{}.Marshal(plain.Kwargs)
+	for name, v := range s.Kwargs {
+		req.Kwargs[name], _ = v.(codec.Raw)
 	}
-	if err != nil { // they are left out, as those that cannot be read are elsewhere
-		x.Args, x.Kwargs = nil, nil
-	}
-	return x
+	return extended(req)
 }

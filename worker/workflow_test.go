@@ -18,6 +18,7 @@ import (
 	"github.com/seed-399731e2/taskq/result"
 	resultmem "github.com/seed-399731e2/taskq/result/mem"
 	"github.com/seed-399731e2/taskq/task"
+	"github.com/seed-399731e2/taskq/worker"
 )
 
 // embedded is a message of the task ok, with id 1 in the workflow 0, and what follows it.
@@ -305,6 +306,23 @@ func TestOptionsOfWhatFollowsAreHonoured(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, sent[0].CallOptions, cmpopts.IgnoreUnexported(want)); diff != "" {
 			t.Errorf("options (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestTheExtendedMetadataOfAFailedStepIsItsOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, plan{tasks: endings(), opts: worker.Options{ResultExtended: true}})
+		h.publish(embedded("fail", "null", "null", `[{"task": "step", "args": [1, "two"], "kwargs": {"k": 3}, "options": {"task_id": "2"}}]`))
+		want := &task.Extended{
+			Name: "step", Args: codec.Raw(`[1,"two"]`), Kwargs: codec.Raw(`{"k":3}`), ArgsRepr: "(1, 'two')", KwargsRepr: "{'k': 3}",
+		}
+		if diff := cmp.Diff(want, h.outcome("2").Extended); diff != "" {
+			t.Errorf("extended metadata (-want +got):\n%s", diff)
+		}
+		if x := h.outcome("1").Extended; x == nil || x.Name != "fail" || x.Worker == "" {
+			t.Errorf("that of the task is %+v", x)
 		}
 	})
 }
