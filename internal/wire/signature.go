@@ -108,23 +108,41 @@ func optionsOf(o *task.CallOptions, depth int) (map[string]any, error) {
 	if o.Compression != "" && o.Compression != "none" { // Python has no name for none
 		options["compression"] = o.Compression
 	}
-	if o.IgnoreResult {
-		options["ignore_result"] = true
-	}
-	if o.Transient {
-		options["delivery_mode"] = 1
-	}
-	if o.Detached {
-		options["add_to_parent"] = false
-	}
 	if len(o.Headers) > 0 {
 		options["headers"] = o.Headers
 	}
+	wishesOf(o, options)
 	timesOf(o, options)
 	if err := followersOf(o, options, depth); err != nil {
 		return nil, err
 	}
 	return options, stampsOf(o, options)
+}
+
+// wishesOf sets the options of which a zero may be a wish of its own.
+func wishesOf(o *task.CallOptions, options map[string]any) {
+	if asks(o, task.Priority(0)) {
+		options["priority"] = int(o.Priority)
+	}
+	if o.IgnoreResult || asks(o, task.KeepResult()) {
+		options["ignore_result"] = o.IgnoreResult
+	}
+	switch {
+	case o.Transient:
+		options["delivery_mode"] = 1
+	case asks(o, task.Persistent()):
+		options["delivery_mode"] = 2
+	}
+	if o.Detached {
+		options["add_to_parent"] = false
+	}
+}
+
+// asks reports whether the call asks for what the option sets, be it a zero.
+func asks(o *task.CallOptions, option task.CallOption) bool {
+	var alone task.CallOptions
+	option(&alone)
+	return o.Given&alone.Given != 0
 }
 
 // timesOf sets the options that are times, as text, and durations, in seconds.

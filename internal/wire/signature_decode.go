@@ -200,7 +200,22 @@ func (r *reader) call(o *task.CallOptions) {
 		o.GroupIndex = r.integer("group_index", -1)
 	}
 	o.Retries, o.ReplacedNesting = r.count("retries", math.MaxInt32), r.count("replaced_task_nesting", math.MaxInt32)
-	o.Priority = uint8(r.count("priority", math.MaxUint8)) //nolint:gosec // bounded
+	o.Shadow, o.ArgsRepr, o.KwargsRepr = r.note("shadow"), r.note("argsrepr"), r.note("kwargsrepr")
+	o.Serializer, o.Compression = r.text("serializer"), r.text("compression")
+	if o.Compression == "gzip" || o.Compression == "application/x-gzip" {
+		o.Compression = "zlib"
+	}
+	o.Headers, _ = r.table["headers"].(map[string]any)
+	o.Properties.MessageID, o.Properties.Type, o.Properties.AppID = r.note("message_id"), r.note("type"), r.note("app_id")
+	if n, ok := integer(r.table["timestamp"]); ok {
+		o.Properties.Timestamp = time.Unix(n, 0).UTC()
+	}
+	r.times(o)
+	r.wishes(o)
+	r.stampOptions(o)
+}
+
+func (r *reader) times(o *task.CallOptions) {
 	o.Countdown, o.ETA = r.seconds("countdown"), r.time("eta")
 	switch n, relative := number(r.table["expires"]); {
 	case !relative:
@@ -211,25 +226,25 @@ func (r *reader) call(o *task.CallOptions) {
 		o.ExpiresIn = r.seconds("expires")
 	}
 	o.TimeLimit, o.SoftTimeLimit = r.seconds("time_limit"), r.seconds("soft_time_limit")
-	o.IgnoreResult, o.Shadow = r.flag("ignore_result"), r.note("shadow")
-	o.ArgsRepr, o.KwargsRepr = r.note("argsrepr"), r.note("kwargsrepr")
-	o.Serializer, o.Compression = r.text("serializer"), r.text("compression")
-	if o.Compression == "gzip" || o.Compression == "application/x-gzip" {
-		o.Compression = "zlib"
+}
+
+// wishes reads the options of which a zero may be a wish of its own.
+func (r *reader) wishes(o *task.CallOptions) {
+	o.Priority = uint8(r.count("priority", math.MaxUint8)) //nolint:gosec // bounded
+	if o.Priority == 0 && r.table["priority"] != nil {
+		task.Priority(0)(o)
+	}
+	o.IgnoreResult = r.flag("ignore_result")
+	if !o.IgnoreResult && r.table["ignore_result"] != nil {
+		task.KeepResult()(o)
 	}
 	switch r.table["delivery_mode"] {
 	case int64(1), int32(1), "1", "transient":
 		o.Transient = true
+	case int64(2), int32(2), "2", "persistent":
+		task.Persistent()(o)
 	}
-	if _, set := r.table["add_to_parent"]; set {
-		o.Detached = !r.flag("add_to_parent")
-	}
-	o.Headers, _ = r.table["headers"].(map[string]any)
-	o.Properties.MessageID, o.Properties.Type, o.Properties.AppID = r.note("message_id"), r.note("type"), r.note("app_id")
-	if n, ok := integer(r.table["timestamp"]); ok {
-		o.Properties.Timestamp = time.Unix(n, 0).UTC()
-	}
-	r.stampOptions(o)
+	o.Detached = r.table["add_to_parent"] != nil && !r.flag("add_to_parent")
 }
 
 // stampOptions reads the stamps, which stand among the options.

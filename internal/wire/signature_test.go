@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
@@ -103,11 +102,16 @@ func withoutNullOptions(v any) any {
 	return v
 }
 
-func TestEveryOptionOfASignatureSurvives(t *testing.T) {
-	t.Parallel()
+// everyOption is a signature with all options, its arguments encoded by c.
+func everyOption(t *testing.T, c codec.Codec) task.Signature {
+	t.Helper()
+	one, err := c.Marshal(1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	leaf := task.Signature{Task: "t.leaf", Args: []any{}, Kwargs: map[string]any{}}
-	want := task.Signature{
-		Task: "t.all", Args: []any{codec.Raw("1")}, Kwargs: map[string]any{"k": codec.Raw(`"v"`)}, Immutable: true, Type: "chord",
+	return task.Signature{
+		Task: "t.all", Args: []any{codec.Raw(one)}, Kwargs: map[string]any{"k": codec.Raw(one)}, Immutable: true, Type: "chord",
 		CallOptions: task.CallOptions{
 			ID: "id", Queue: "q", Exchange: "x", RoutingKey: "k", Priority: 7,
 			Countdown: 1500 * time.Millisecond, ETA: time.Date(2030, 1, 2, 3, 4, 5, 6000, time.UTC),
@@ -122,16 +126,31 @@ func TestEveryOptionOfASignatureSurvives(t *testing.T) {
 			Properties: task.Properties{MessageID: "m", Type: "type", AppID: "app", Timestamp: time.Unix(1700000000, 0).UTC()},
 		},
 	}
-	raw, err := wire.EncodeSignature(want, codec.JSON{})
+}
+
+func TestEveryOptionOfASignatureSurvives(t *testing.T) {
+	t.Parallel()
+	for _, c := range []codec.Codec{codec.JSON{}, codec.Msgpack{}} {
+		want := everyOption(t, c)
+		raw, err := wire.EncodeSignatures([]task.Signature{want}, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := wire.DecodeSignatures(raw, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]task.Signature{want}, got); diff != "" {
+			t.Errorf("%s: signatures (-want +got):\n%s", c.ContentType(), diff)
+		}
+	}
+}
+
+func TestOptionsHaveTheTypesOfCelery(t *testing.T) {
+	t.Parallel()
+	raw, err := wire.EncodeSignature(everyOption(t, codec.JSON{}), codec.JSON{})
 	if err != nil {
 		t.Fatal(err)
-	}
-	got, err := wire.DecodeSignature(raw, codec.JSON{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(task.CallOptions{})); diff != "" {
-		t.Errorf("signature (-want +got):\n%s", diff)
 	}
 	options := plainJSON[map[string]any](t, string(raw))["options"].(map[string]any)
 	for name, want := range map[string]any{
@@ -152,10 +171,11 @@ func TestSignaturesAreReadAsTolerantlyAsCeleryReads(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]task.CallOptions{
 		`{"task": "t"}`: {},
-		`{"task": "t", "args": null, "kwargs": null, "options": null, "subtask_type": null, "immutable": null}`:    {},
-		`{"task": "t", "options": {"unknown": [1], "priority": null, "link": null, "chain": null, "chord": null}}`: {},
-		`{"task": "t", "options": {"countdown": -5, "expires": -1}}`:                                               {ExpiresIn: 1},
-		`{"task": "t", "options": {"expires": 2.5}}`:                                                               {ExpiresIn: 2500 * time.Millisecond},
+		`{"task": "t", "args": null, "kwargs": null, "options": null, "subtask_type": null, "immutable": null}`: {},
+		`{"task": "t", "options": {"unknown": [1], "priority": null, "link": null, "chain": null, "chord": null,
+			"add_to_parent": null, "ignore_result": null, "delivery_mode": null, "stamped_headers": null, "group_id": null}}`: {},
+		`{"task": "t", "options": {"countdown": -5, "expires": -1}}`: {ExpiresIn: 1},
+		`{"task": "t", "options": {"expires": 2.5}}`:                 {ExpiresIn: 2500 * time.Millisecond},
 		`{"task": "t", "options": {"eta": {"__type__": "datetime", "__value__": "2030-01-02T03:04:05"}}}`: {
 			ETA: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
 		},
@@ -180,10 +200,31 @@ func TestSignaturesAreReadAsTolerantlyAsCeleryReads(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(task.Signature{Task: "t", Args: []any{}, Kwargs: map[string]any{}, CallOptions: want}, got, cmpopts.IgnoreUnexported(task.CallOptions{})); diff != "" {
+			if diff := cmp.Diff(task.Signature{Task: "t", Args: []any{}, Kwargs: map[string]any{}, CallOptions: want}, got); diff != "" {
 				t.Errorf("signature (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// An option that asks for a zero goes before the task's own default, so that it must arrive.
+func TestZerosThatAreAskedForSurvive(t *testing.T) {
+	t.Parallel()
+	s := task.Signature{Task: "t"}
+	for _, option := range []task.CallOption{task.Priority(0), task.KeepResult(), task.Persistent()} {
+		option(&s.CallOptions)
+	}
+	raw, err := wire.EncodeSignature(s, codec.JSON{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"priority": 0., "ignore_result": false, "delivery_mode": 2.}
+	if diff := cmp.Diff(want, plainJSON[map[string]any](t, string(raw))["options"]); diff != "" {
+		t.Errorf("options (-want +got):\n%s", diff)
+	}
+	got, err := wire.DecodeSignature(raw, codec.JSON{})
+	if err != nil || got.Given != s.Given {
+		t.Errorf("given = %v, %v; want %v", got.Given, err, s.Given)
 	}
 }
 
