@@ -81,7 +81,12 @@ func timeOrNil(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
-	return codec.FormatTime(t.UTC())
+	return isoformat(t)
+}
+
+// isoformat writes a time in UTC as Python does: the fraction has six digits, or is left out when it is zero.
+func isoformat(t time.Time) string {
+	return strings.Replace(codec.FormatTime(t.UTC()), ".000000", "", 1)
 }
 
 func small(name string, n int) (any, error) {

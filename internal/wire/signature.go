@@ -156,7 +156,7 @@ func timesOf(o *task.CallOptions, options map[string]any) {
 	}
 	for name, t := range map[string]time.Time{"eta": o.ETA, "expires": o.Expires} {
 		if !t.IsZero() {
-			options[name] = codec.FormatTime(t)
+			options[name] = isoformat(t)
 		}
 	}
 	if !o.Properties.Timestamp.IsZero() {
