@@ -164,15 +164,14 @@ func unpackZstd(header string, body []byte, limit int) ([]byte, error) {
 }
 
 func readAll(header string, r io.Reader, limit int) ([]byte, error) {
-	var out bytes.Buffer
-	n, err := io.Copy(&out, io.LimitReader(r, int64(limit)+1))
+	out, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("codec: unpack %s: %w", header, err)
-	case n > int64(limit):
+	case len(out) > limit:
 		return nil, tooLarge(header, limit)
 	}
-	return out.Bytes(), nil
+	return out, nil
 }
 
 func tooLarge(header string, limit int) error {

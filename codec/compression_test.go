@@ -138,11 +138,15 @@ func TestBombsAreRefusedInLittleMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 256 {
-		for _, w := range []io.Writer{w, e} {
-			if _, err := w.Write(zeros); err != nil {
-				t.Fatal(err)
-			}
+	for i := range 64 {
+		if _, err := e.Write(zeros); err != nil {
+			t.Fatal(err)
+		}
+		if i%4 > 0 { // this one is slow
+			continue
+		}
+		if _, err := w.Write(zeros); err != nil {
+			t.Fatal(err)
 		}
 	}
 	for _, c := range []io.Closer{w, e} {
@@ -155,17 +159,17 @@ func TestBombsAreRefusedInLittleMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	bombs["zlib"], bombs["zstd"] = z.Bytes(), s.Bytes()
-	bombs["zstandard"] = sized.EncodeAll(make([]byte, 256<<20), nil)
+	bombs["zstandard"] = sized.EncodeAll(make([]byte, 64<<20), nil)
 	bombs["bzip2"], _ = base64.StdEncoding.DecodeString(bzip2Bomb)
 	for header, body := range bombs {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := codec.Unpack(header, body, 8<<20)
+		_, err := codec.Unpack(header, body, 4<<20)
 		runtime.ReadMemStats(&after)
 		if !errors.Is(err, codec.ErrTooLarge) {
 			t.Errorf("%s: %d bytes: %v, want ErrTooLarge", header, len(body), err)
 		}
-		if used := after.TotalAlloc - before.TotalAlloc; used > 48<<20 {
+		if used := after.TotalAlloc - before.TotalAlloc; used > 56<<20 {
 			t.Errorf("%s: %d bytes took %d MiB", header, len(body), used>>20)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/task"
@@ -47,14 +48,64 @@ func BenchmarkDecodeWithArguments(b *testing.B) {
 	}
 }
 
-func BenchmarkEncode(b *testing.B) {
+// formats are the ways to send the call of the benchmarks.
+func formats() map[string]wire.Outgoing {
+	return map[string]wire.Outgoing{
+		"msgpack": {Codec: codec.Msgpack{}}, "json+zlib": {Compression: new(codec.Zlib)}, "json+zstd": {Compression: new(codec.Zstd)},
+		"msgpack+zstd": {Codec: codec.Msgpack{}, Compression: new(codec.Zstd)},
+	}
+}
+
+func BenchmarkEncodePacked(b *testing.B) {
+	for name, o := range formats() {
+		o.Signature, o.Now, o.Origin = visitCall(), time.Now(), "gen1@host"
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := wire.Encode(o); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkDecodePackedWithArguments(b *testing.B) {
+	accept := codec.NewSet(codec.JSON{}, codec.Msgpack{})
+	for name, o := range formats() {
+		o.Signature, o.Now, o.Origin = visitCall(), time.Now(), "gen1@host"
+		msg, err := wire.Encode(o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		d := broker.NewDelivery(msg, nil)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				req, err := wire.Decode(d, accept, wire.Limits{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				var v visit
+				if err := req.Codec.Unmarshal(req.Args[0], &v); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func visitCall() task.Signature {
 	sig := task.Signature{Task: "access_record", Args: []any{visit{
 		Path: "/api/articles/1/", Query: "page=2&sort=-date", Address: "203.0.113.7", UserAgent: "Mozilla/5.0 (X11; Linux x86_64)",
 		Referer: "https://example.com/", Time: time.Date(2021, 7, 3, 12, 34, 56, 789012000, time.UTC), Source: "中国-广东-深圳",
 	}}}
-	sig.ID = "516612f5-d46e-471a-8559-20b86da2b364"
-	o := wire.Outgoing{Signature: sig, Now: time.Now(), Origin: "gen1@host"}
-	o.ReplyTo = "d30cdce2-6521-33ba-8024-441489dddaf7"
+	sig.ID, sig.ReplyTo = "516612f5-d46e-471a-8559-20b86da2b364", "d30cdce2-6521-33ba-8024-441489dddaf7"
+	return sig
+}
+
+func BenchmarkEncode(b *testing.B) {
+	o := wire.Outgoing{Signature: visitCall(), Now: time.Now(), Origin: "gen1@host"}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := wire.Encode(o); err != nil {
