@@ -12,9 +12,12 @@ import (
 )
 
 // followUp returns how a worker publishes the calls that follow its tasks: as Send does, but that nobody here waits for their outcomes,
-// and that the worker itself notes them as children. See worker.Config.
+// and that the worker itself notes them as children. What follows a signed call is signed. See worker.Config.
 func (a *App) followUp(b broker.Broker) func(context.Context, task.Signature, codec.Codec) error {
 	return func(ctx context.Context, s task.Signature, args codec.Codec) error {
+		if req := task.FromContext(ctx); req != nil && req.Envelope != nil && s.Serializer == "" {
+			s.Serializer = req.Envelope.ContentType() // who takes signed calls may take no others
+		}
 		now := time.Now()
 		out := wire.Outgoing{Signature: a.complete(ctx, s, now), Now: now, Origin: a.origin}
 		msg, err := a.encodeFollowUp(&out, args)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/broker"
@@ -168,5 +169,27 @@ func TestARetryOfASignedCallIsTaken(t *testing.T) {
 	}
 	if sum, err := result.Get(t.Context()); err != nil || sum != 5 {
 		t.Errorf("sum = %d, %v", sum, err)
+	}
+}
+
+// What follows a signed call is signed, too, though calls from here are not: a worker that takes it may take nothing else.
+func TestWhatFollowsASignedCallIsSigned(t *testing.T) {
+	t.Parallel()
+	sums := make(chan int, 1)
+	last := task.New("last", func(_ context.Context, sum int) (int, error) { sums <- sum; return sum, nil })
+	app := newApp(t, taskq.Config{Accept: []string{"auth"}, Auth: keys(), Call: task.CallOptions{Serializer: "json"}}, add(), last)
+	work(t, app)
+	call := add().S(pair{2, 3}, task.Serializer("auth"))
+	call.Link = []task.Signature{{Task: "last"}}
+	if _, err := app.Send(t.Context(), call); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case sum := <-sums:
+		if sum != 5 {
+			t.Errorf("sum = %d, want 5", sum)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("what follows did not run")
 	}
 }

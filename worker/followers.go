@@ -116,7 +116,11 @@ func (e *execution) publish(ctx context.Context, s task.Signature) error {
 // send publishes a call without an application: to its queue, or else to the first one that the worker consumes.
 func (w *Worker) send(ctx context.Context, s task.Signature, args codec.Codec) error {
 	now := time.Now()
-	msg, err := wire.Encode(wire.Outgoing{Signature: s, Now: now, Origin: w.cfg.Hostname, Codec: args})
+	out := wire.Outgoing{Signature: s, Now: now, Origin: w.cfg.Hostname, Codec: args}
+	if req := task.FromContext(ctx); req != nil {
+		out.Envelope = req.Envelope
+	}
+	msg, err := wire.Encode(out)
 	if err != nil {
 		return fmt.Errorf("%w: %w", broker.ErrInvalid, err)
 	}
