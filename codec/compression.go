@@ -79,7 +79,8 @@ func (z *Zlib) Pack(body []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Zstd is faster than Zlib and packs tighter; peers need kombu ≥ 5.2 with Python's zstandard, or 3.14. The zero value is ready to use.
+// Zstd is faster than Zlib and packs tighter; peers in Python need kombu ≥ 5.2 and a module for it (zstandard, or later backports.zstd).
+// The zero value is ready to use.
 type Zstd struct {
 	once    sync.Once
 	encoder *zstd.Encoder

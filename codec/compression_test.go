@@ -228,3 +228,41 @@ func BenchmarkPack(b *testing.B) {
 		})
 	}
 }
+
+// zstd's own limits are those of its window, 8 MiB at least: what lies between is caught here, what says its size before it is allocated.
+func TestZstdBodiesAboveASmallLimitAreRefused(t *testing.T) {
+	body := make([]byte, 5<<20)
+	var stream bytes.Buffer
+	w, err := zstd.NewWriter(&stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(body[:4<<20]); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(); err != nil { // from here on it cannot say its size
+		t.Fatal(err)
+	}
+	if _, err := w.Write(body[4<<20:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sized, err := new(codec.Zstd).Pack(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, packed := range map[string][]byte{"of a size": sized, "a stream": stream.Bytes()} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := codec.Unpack("zstd", packed, 1000)
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, codec.ErrTooLarge) {
+			t.Errorf("%s: %v, want ErrTooLarge", name, err)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; name == "of a size" && used > 1<<20 {
+			t.Errorf("%s: took %d KiB", name, used>>10)
+		}
+	}
+}
