@@ -41,8 +41,8 @@ type Joiner interface {
 	// SetChordSize says how many tasks the header has. Who sends the header says it before it sends the last of them.
 	SetChordSize(ctx context.Context, group string, size int) error
 	// JoinChord notes a header's task that has ended, and its outcome. Once all have, complete is true and parts are their outcomes in
-	// the order of the header, of which ID, State and Result are set; for tasks that end at once that may be so for more than one.
-	// A header with groups in it was saved under the group's id: then its structure is that of GroupStore.Group.
+	// the order of the header, of which ID, State and Result are set; whoever notes a task again may be told so again. A header with
+	// groups in it was saved under the group's id: then its structure is that of GroupStore.Group.
 	JoinChord(ctx context.Context, part ChordPart) (parts []task.Meta, complete bool, err error)
 	// ForgetChord deletes what was noted, once the body is sent.
 	ForgetChord(ctx context.Context, group string) error

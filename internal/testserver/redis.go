@@ -36,13 +36,20 @@ func Redis(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("number of databases: %v", err)
 	}
-	for n := 1; n < databases; n++ {
-		if claimRedis(t, u, n) {
-			return databaseOf(u, n)
+	ctx, ticker := startContext(t), time.NewTicker(100*time.Millisecond)
+	defer ticker.Stop()
+	for {
+		for n := 1; n < databases; n++ {
+			if claimRedis(t, u, n) {
+				return databaseOf(u, n)
+			}
+		}
+		select {
+		case <-ticker.C: // a server of the user's may have no more than 15
+		case <-ctx.Done():
+			t.Fatalf("none of the %d databases of %s is empty and free", databases, RedisVariable)
 		}
 	}
-	t.Fatalf("none of the %d databases of %s is empty and free", databases, RedisVariable)
-	return ""
 }
 
 // claimRedis takes a database if it is empty and nobody else's.
