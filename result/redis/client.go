@@ -51,7 +51,7 @@ func (b *Backend) connect(ctx context.Context, address string, dialer *net.Diale
 	return secure.DialContext(ctx, "tcp", address)
 }
 
-// mortal is a connection that is closed with the store: the client library would wait for the answers of a server that is silent.
+// mortal is a connection that is closed with the store: the client library would wait for the greeting of a server that is silent.
 type mortal struct {
 	net.Conn
 	spared func() bool // by being closed before

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/internal/testserver"
+	"github.com/seed-399731e2/taskq/internal/testserver/instance"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/result/redis"
 	"github.com/seed-399731e2/taskq/task"
@@ -192,6 +193,12 @@ func TestRefusedCredentialsAreNamedWithoutThePassword(t *testing.T) {
 	if err := b.Store(t.Context(), success("t", "1")); !errors.Is(err, result.ErrAccess) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("store: %v, want ErrAccess", err)
 	}
+	server.Do("ACL", "SETUSER", "deaf", "on", ">deaf-secret", "~*", "resetchannels", "+@all")
+	u.User = url.UserPassword("deaf", "deaf-secret")
+	b = opened(t, redis.Config{URL: u.String()})
+	if _, err := b.Wait(t.Context(), "t"); !errors.Is(err, result.ErrAccess) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("wait: %v, want ErrAccess", err)
+	}
 	u.User, u.Path = url.UserPassword("", mustPassword(t, server.URL)), "/99999"
 	if _, err := redis.Open(t.Context(), redis.Config{URL: u.String()}); !errors.Is(err, broker.ErrInvalid) {
 		t.Errorf("open: %v, want ErrInvalid for the database", err)
@@ -233,22 +240,26 @@ func TestAFullServerIsAnErrorThatLosesNothing(t *testing.T) {
 
 func TestACommandThatIsGivenUpTakesNoOtherWithIt(t *testing.T) {
 	t.Parallel()
-	server := testserver.StartRedis(t)
-	b := opened(t, redis.Config{URL: server.URL})
-	server.Pause()
-	brief, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	proxy := testserver.StartProxy(t, testserver.StartRedis(t).URL)
+	b := opened(t, redis.Config{URL: proxy.URL})
+	proxy.Stall(instance.ToClient)
+	before := proxy.Bytes(instance.ToServer)
+	brief, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	var gets, stores sync.WaitGroup
+	given := make(chan error)
+	go func() {
+		_, err := b.Get(brief, "t")
+		given <- err
+	}()
+	eventually(t, "the command is under way", func() bool { return proxy.Bytes(instance.ToServer) > before })
+	var stores sync.WaitGroup
 	for i := range 8 {
-		gets.Go(func() {
-			if _, err := b.Get(brief, "t"); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("get: %v, want the deadline", err)
-			}
-		})
 		stores.Go(func() { store(t, b, success(strconv.Itoa(i), "1")) })
 	}
-	gets.Wait()
-	server.Continue()
+	if err := <-given; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("get: %v, want the deadline", err)
+	}
+	proxy.Resume()
 	stores.Wait()
 }
 
@@ -256,22 +267,43 @@ func TestCloseDoesNotWaitForASilentServer(t *testing.T) {
 	t.Parallel()
 	server := testserver.StartRedis(t)
 	b := open(t, redis.Config{URL: server.URL})
-	server.Pause()
-	ended := make(chan error, 2)
-	go func() { ended <- b.Store(t.Context(), success("t", "1")) }()
+	ended := make(chan error)
 	go func() {
 		_, err := b.Wait(t.Context(), "t")
 		ended <- err
 	}()
+	eventually(t, "it is subscribed to", func() bool { return server.Do("PUBSUB", "CHANNELS") != "" })
+	server.Pause()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // the server would be given up after 10
 	defer cancel()
 	if err := b.Close(ctx); err != nil {
 		t.Errorf("close: %v", err)
 	}
-	for range 2 {
-		if err := <-ended; !errors.Is(err, result.ErrClosed) {
-			t.Errorf("err = %v, want ErrClosed", err)
-		}
+	if err := <-ended; !errors.Is(err, result.ErrClosed) {
+		t.Errorf("err = %v, want ErrClosed", err)
 	}
 	server.Continue()
+}
+
+func TestOpenEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	proxy := testserver.StartProxy(t, testserver.StartRedis(t).URL)
+	proxy.Stall(instance.ToClient)
+	ctx, cancel := context.WithCancel(t.Context())
+	opening := make(chan error)
+	go func() {
+		_, err := redis.Open(ctx, redis.Config{URL: proxy.URL})
+		opening <- err
+	}()
+	eventually(t, "the server is greeted", func() bool { return proxy.Bytes(instance.ToServer) > 0 })
+	cancel()
+	select {
+	case err := <-opening:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("err = %v, want that it was cancelled", err)
+		}
+	case <-time.After(4 * time.Second): // the server would be given up after 5
+		t.Error("it waits for the server")
+		<-opening
+	}
 }

@@ -2,13 +2,17 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
 
+	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -104,8 +108,21 @@ func (l *listener) run(ctx context.Context) {
 		if pause == pauseFirst {
 			level = slog.LevelWarn // once for each outage
 		}
+		if err != nil && !errors.Is(err, result.ErrUnavailable) {
+			l.fail(err)
+		}
 		l.b.log.Log(ctx, level, "subscription to outcomes was lost", "error", err, "retry_in", pause.Seconds())
 		l.b.pause(ctx, pause)
+	}
+}
+
+// fail ends all waits: the server is there and refuses.
+func (l *listener) fail(err error) {
+	l.mu.Lock()
+	ids := slices.Collect(maps.Keys(l.channels))
+	l.mu.Unlock()
+	for _, id := range ids {
+		l.b.waiters.Fail(id, fmt.Errorf("redis: wait for %s: %w", id, err))
 	}
 }
 
@@ -138,7 +155,6 @@ func (l *listener) session(ctx context.Context) error {
 func (l *listener) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.changed, l.unread = nil, nil
 	for id, c := range l.channels {
 		c.asked, c.heard = false, false
 		l.changed = append(l.changed, id)
