@@ -231,7 +231,7 @@ func (l *listener) id(key string) (string, bool) {
 }
 
 func (l *listener) deliver(id string, doc []byte) {
-	meta, err := l.b.decode(id, doc)
+	meta, err := decode(id, doc)
 	switch {
 	case err != nil:
 		l.b.waiters.Fail(id, err)

@@ -16,7 +16,6 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/result/internal/waiters"
@@ -32,8 +31,6 @@ type Config struct {
 	Expires time.Duration
 	// KeyPrefix comes before every key (Celery's global_keyprefix); a "_" follows it unless it ends in one of ":_-.".
 	KeyPrefix string
-	// Codec is what outcomes are written in, Celery's result_serializer; nil means JSON. All who share the store need the same one.
-	Codec codec.Codec
 	// Lazy makes a server that cannot be reached no error of Open: it is tried again when it is needed.
 	Lazy   bool
 	Logger *slog.Logger // nil: slog.Default
@@ -75,8 +72,7 @@ return 1`
 type Backend struct {
 	endpoint *endpoint
 	prefix   string
-	codec    codec.Codec // nil: JSON
-	expires  int64       // seconds; 0: for ever
+	expires  int64 // seconds; 0: for ever
 	log      *slog.Logger
 	client   rueidis.Client
 	store    *rueidis.Lua
@@ -103,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 		cfg.Logger = slog.Default()
 	}
 	b := &Backend{
-		endpoint: ep, prefix: keyPrefix(cfg.KeyPrefix), codec: cfg.Codec, expires: seconds(cfg.Expires),
+		endpoint: ep, prefix: keyPrefix(cfg.KeyPrefix), expires: seconds(cfg.Expires),
 		log: cfg.Logger, store: rueidis.NewLuaScript(guarded),
 	}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx)) // ended by Close
@@ -149,7 +145,7 @@ func (b *Backend) Store(ctx context.Context, meta task.Meta) error {
 	if err := b.waiters.Err(); err != nil {
 		return err
 	}
-	doc, err := wire.EncodeResult(meta, b.codec)
+	doc, err := wire.EncodeResult(meta, nil)
 	if err != nil {
 		return fmt.Errorf("redis: %w: %w", result.ErrInvalid, err)
 	}
@@ -169,7 +165,7 @@ func (b *Backend) Get(ctx context.Context, id string) (task.Meta, error) {
 	if err != nil {
 		return task.Meta{}, fmt.Errorf("redis: look up %s: %w", id, err)
 	}
-	return b.decode(id, doc)
+	return decode(id, doc)
 }
 
 // get returns nil when the key does not exist.
@@ -185,15 +181,15 @@ func (b *Backend) get(ctx context.Context, key string) (value []byte, err error)
 }
 
 // decode reads an outcome; nothing is a task that nothing is known of.
-func (b *Backend) decode(id string, doc []byte) (task.Meta, error) {
+func decode(id string, doc []byte) (task.Meta, error) {
 	if len(doc) == 0 {
 		return task.Meta{ID: id, State: task.Pending}, nil
 	}
-	meta, err := wire.DecodeResult(doc, b.codec)
+	meta, err := wire.DecodeResult(doc, nil)
 	if err != nil {
 		return task.Meta{}, fmt.Errorf("redis: outcome of %s: %w", id, err)
 	}
-	meta.ID, meta.Codec = id, b.codec
+	meta.ID, meta.Codec = id, nil
 	return meta, nil
 }
 
