@@ -39,6 +39,7 @@ type Extended struct {
 	// ArgsRepr and KwargsRepr are the arguments for people, in Python's notation.
 	ArgsRepr, KwargsRepr string
 	Worker               string // node name
+	PeriodicTask         string // entry of the schedule that sent it, the header periodic_task_name of django-celery-beat
 	Retries              int
 	Queue                string // the routing key that the task was delivered with
 	StampedHeaders       []string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-399731e2/taskq"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
@@ -210,6 +212,15 @@ func TestADjangoAdminShowsWhatGoStores(t *testing.T) {
 	if err := results.(result.GroupStore).SaveGroup(ctx, task.Ref{ID: "group-of-two", Group: true, Members: []task.Ref{{ID: sent.ID()}}}); err != nil {
 		t.Fatal(err)
 	}
+	if err := results.Store(ctx, task.Meta{
+		ID: "with-details", State: task.Success, Result: codec.Raw(`7`), Children: []task.Ref{{ID: sent.ID()}}, GroupID: "group-of-two",
+		Extended: &task.Extended{
+			Name: "shop.restock", Args: codec.Raw(`["oolong"]`), ArgsRepr: "('oolong',)", KwargsRepr: "{'count': 3}", Worker: "go@shop", Retries: 1,
+			PeriodicTask: "every night",
+		},
+	}); err != nil {
+		t.Fatal(err)
+	}
 	pages := django.Run(`
 import html, sys
 from django.contrib.auth.models import User
@@ -228,16 +239,26 @@ for id in sys.argv[1:]:
     show("taskresult/%d/change/" % TaskResult.objects.get(task_id=id).pk)
 show("groupresult/")
 show("groupresult/%d/change/" % GroupResult.objects.get().pk)
-`, sent.ID(), failed.ID())
+`, sent.ID(), failed.ID(), "with-details")
 	for _, want := range []string{
 		sent.ID(), failed.ID(), "SUCCESS", "FAILURE", `"gunpowder tea"`, "count is negative", `"exc_type"`, "Traceback (most recent call last)", "group-of-two",
+		"shop.restock", "('oolong',)", "{'count': 3}", "go@shop", "every night",
 	} {
 		if !strings.Contains(pages, want) {
 			t.Errorf("the admin does not show %s", want)
 		}
 	}
-	if n := strings.Count(pages, "<!DOCTYPE html>"); n != 5 || strings.Contains(pages, "Server Error") {
+	if n := strings.Count(pages, "<!DOCTYPE html>"); n != 6 || strings.Contains(pages, "Server Error") {
 		t.Errorf("%d pages", n)
+	}
+	details := django.Run(`
+from celery.result import AsyncResult
+from site_celery import app
+r = AsyncResult("with-details", app=app)
+print(r.get(timeout=5), r._get_task_meta()["task_name"], r.args, r.kwargs, r.worker, r.retries, [c.id for c in r.children], r._get_task_meta()["group_id"])
+`)
+	if want := fmt.Sprintf("7 shop.restock ('oolong',) {'count': 3} go@shop 1 ['%s'] group-of-two\n", sent.ID()); details != want {
+		t.Errorf("Python reads %q, want %q", details, want)
 	}
 	if t.Failed() {
 		t.Logf("%.20000s", pages)

@@ -51,7 +51,7 @@ func extended(r row, c codec.Codec) *task.Extended {
 	if r.name == nil && r.worker == nil && r.args == nil && r.kwargs == nil {
 		return nil
 	}
-	x := &task.Extended{Name: value(r.name), Worker: value(r.worker)}
+	x := &task.Extended{Name: value(r.name), Worker: value(r.worker), PeriodicTask: value(r.periodic)}
 	x.Args, x.ArgsRepr = readArguments(r.contentEncoding, r.args, c)
 	x.Kwargs, x.KwargsRepr = readArguments(r.contentEncoding, r.kwargs, c)
 	return x

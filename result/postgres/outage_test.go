@@ -97,14 +97,28 @@ func TestAServerThatFallsSilentHoldsNobodyUp(t *testing.T) {
 	proxy.Resume()
 	storeInTheEnd(t, b, success("a", `1`))
 	waits.Wait()
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseIsBoundedByItsContext(t *testing.T) {
+	t.Parallel()
+	proxy := testserver.StartProxy(t, testserver.Postgres(t))
+	b := open(t, postgres.Config{URL: proxy.URL, Timeout: patience})
+	check(t, b)
 	proxy.Stall()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	var get sync.WaitGroup
+	get.Go(func() { _, _ = b.Get(t.Context(), "a") })
+	eventually(t, "the question is on its way", func() bool { return b.InUse() == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	begin = time.Now()
-	if err := b.Close(ctx); time.Since(begin) > 10*time.Second {
+	begin := time.Now()
+	if err := b.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > patience/2 {
 		t.Errorf("close: %v after %s", err, time.Since(begin))
 	}
 	proxy.Resume()
+	get.Wait()
 }
 
 func TestErrorsTellTheKindInOneLineAndNoPassword(t *testing.T) {
@@ -126,9 +140,12 @@ func TestErrorsTellTheKindInOneLineAndNoPassword(t *testing.T) {
 	}{
 		"wrong password": {with(func(*url.URL) {}), result.ErrAccess},
 		"nobody there":   {with(func(u *url.URL) { u.Host = "127.0.0.1:1" }), result.ErrUnavailable},
-		"no such host":   {with(func(u *url.URL) { u.Host = "taskq.invalid:5432" }), result.ErrUnavailable},
-		"bad port":       {with(func(u *url.URL) { u.Host = "127.0.0.1:port" }), result.ErrAccess},
-		"bad parameter":  {with(func(u *url.URL) { u.RawQuery = "sslmode=perhaps&password=" + secret }), result.ErrAccess},
+		"nobody there, tried twice": {
+			with(func(u *url.URL) { u.Host, u.RawQuery = "127.0.0.1:1", "sslmode=prefer" }), result.ErrUnavailable,
+		},
+		"no such host":  {with(func(u *url.URL) { u.Host = "taskq.invalid:5432" }), result.ErrUnavailable},
+		"bad port":      {with(func(u *url.URL) { u.Host = "127.0.0.1:port" }), result.ErrAccess},
+		"bad parameter": {with(func(u *url.URL) { u.RawQuery = "sslmode=perhaps&password=" + secret }), result.ErrAccess},
 	} {
 		b, err := postgres.Open(t.Context(), postgres.Config{URL: test.url})
 		if err == nil {

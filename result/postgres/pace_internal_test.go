@@ -33,5 +33,6 @@ func TestLooksSoonThenLessOftenAndNeverForMoreThanATenthOfTheTime(t *testing.T) 
 	now = p.due
 	want("a look takes long", round(look{all: true}, 300*time.Millisecond), 3*time.Second)
 	now = p.due
-	want("the server is away", round(look{failed: true}, 0), 400*time.Millisecond)
+	want("the server is away", round(look{failed: true}, 0), 100*time.Millisecond)
+	want("still", round(look{failed: true, fresh: true}, 0), 200*time.Millisecond)
 }

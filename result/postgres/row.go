@@ -21,7 +21,7 @@ type row struct {
 	id, status, contentType, contentEncoding string
 	result, traceback, meta                  *string
 	done                                     *time.Time
-	name, args, kwargs, worker               *string
+	name, args, kwargs, worker, periodic     *string
 }
 
 // source says where the value of a column comes from.
@@ -61,6 +61,7 @@ func sources() []source {
 		{column: "task_args", text: func(r *row) *string { return r.args }},
 		{column: "task_kwargs", text: func(r *row) *string { return r.kwargs }},
 		{column: "worker", text: func(r *row) *string { return r.worker }},
+		{column: "periodic_task_name", text: func(r *row) *string { return r.periodic }},
 		{column: "date_created", value: "now()"},
 		{
 			column: "date_started", value: "CASE WHEN n.status = 'STARTED' THEN now() END",
@@ -95,6 +96,7 @@ func (l *layout) encode(m task.Meta) (row, error) {
 	}
 	if x := m.Extended; x != nil {
 		r.name, r.worker = text(x.Name, l.widths["task_name"]), text(x.Worker, l.widths["worker"])
+		r.periodic = text(x.PeriodicTask, l.widths["periodic_task_name"])
 		r.args, r.kwargs = arguments(x.ArgsRepr, x.Args), arguments(x.KwargsRepr, x.Kwargs)
 	}
 	return r, nil
@@ -143,13 +145,13 @@ func text(s string, width int) *string {
 func readColumns() []string {
 	return []string{
 		"task_id", "status", "content_type", "content_encoding", "result", "traceback", "meta", "date_done",
-		"task_name", "task_args", "task_kwargs", "worker",
+		"task_name", "task_args", "task_kwargs", "worker", "periodic_task_name",
 	}
 }
 
 // scan reads a row.
 func scan(columns pgx.Row) (r row, err error) {
 	err = columns.Scan(&r.id, &r.status, &r.contentType, &r.contentEncoding, &r.result, &r.traceback, &r.meta, &r.done,
-		&r.name, &r.args, &r.kwargs, &r.worker)
+		&r.name, &r.args, &r.kwargs, &r.worker, &r.periodic)
 	return r, err
 }

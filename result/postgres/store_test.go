@@ -38,7 +38,7 @@ func TestWritesTheColumnsAsDjangoDoes(t *testing.T) {
 	id := uuid.NewString()
 	x := &task.Extended{
 		Name: strings.Repeat("n", 300), Args: codec.Raw(`[1]`), ArgsRepr: "(1, 'ü\x00')", KwargsRepr: "{'a': 1}", Worker: strings.Repeat("w", 200),
-		Retries: 2, Queue: "q", StampedHeaders: []string{"tenant"}, Stamps: map[string]any{"tenant": "acme", "status": "x"},
+		Retries: 2, Queue: "q", PeriodicTask: "nightly", StampedHeaders: []string{"tenant"}, Stamps: map[string]any{"tenant": "acme", "status": "x"},
 	}
 	store(t, b, task.Meta{ID: id, State: task.Started, Result: codec.Raw(`{"pid": 1}`), Extended: x})
 	started := query[time.Time](t, c, "SELECT date_started FROM django_celery_results_taskresult")
@@ -52,7 +52,7 @@ func TestWritesTheColumnsAsDjangoDoes(t *testing.T) {
 	want := map[string]any{
 		"task_id": id, "status": "SUCCESS", "content_type": "application/json", "content_encoding": "utf-8", "result": `{"sum": 3}`,
 		"traceback": "a\uFFFDb\uFFFD", "task_name": strings.Repeat("n", 255), "task_args": `"(1, 'ü\u0000')"`, "task_kwargs": `"{'a': 1}"`,
-		"worker": strings.Repeat("w", 100), "periodic_task_name": nil,
+		"worker": strings.Repeat("w", 100), "periodic_task_name": "nightly",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("row (-want +got):\n%s", diff)
@@ -158,6 +158,12 @@ func TestExpiredRowsAreDeletedFromBothTables(t *testing.T) {
 			t.Fatal("they are not deleted")
 		}
 		store(t, b, success("new", `1`)) // who stores cleans up
+	}
+	exec(t, c, `INSERT INTO django_celery_results_taskresult (task_id, status, content_type, content_encoding, date_created, date_done)
+		VALUES ('late', 'SUCCESS', 'application/json', 'utf-8', now(), now() - interval '2 hours')`)
+	store(t, b, success("late", `2`)) // an expired success is no success, deleted or not
+	if m, err := b.Get(t.Context(), "late"); err != nil || string(m.Result) != "2" {
+		t.Errorf("%s %s, %v", m.State, m.Result, err)
 	}
 	if id := query[string](t, c, "SELECT group_id FROM django_celery_results_groupresult"); id != "new" {
 		t.Errorf("the group %s is left", id)

@@ -169,8 +169,9 @@ func (b *Backend) read(ctx context.Context, ids []string) ([]row, error) {
 // pace decides when everything that is waited for is looked up: soon after somebody began to wait, then less and less often, and never
 // so that it takes more than a tenth of the time.
 type pace struct {
-	every time.Duration
-	due   time.Time
+	every   time.Duration
+	due     time.Time
+	failing bool
 }
 
 // look is a round of follow.
@@ -182,6 +183,10 @@ type look struct {
 
 // next returns how long to wait until everything is looked up.
 func (p *pace) next(l look) time.Duration {
+	if l.failed && !p.failing { // soon again, whatever the pace was
+		p.every = 0
+	}
+	p.failing = l.failed
 	switch {
 	case l.fresh && !l.failed:
 		p.every = lookFirst

@@ -71,6 +71,34 @@ func TestOneConnectionListensForAllWhoWait(t *testing.T) {
 	}
 }
 
+// By then, what is waited for would be looked up without an announcement only three seconds later.
+func TestAnnouncementsAreNotWaitedForInVain(t *testing.T) {
+	t.Parallel()
+	url := testserver.Postgres(t)
+	proxy := testserver.StartProxy(t, url)
+	here, there, c := opened(t, postgres.Config{URL: proxy.URL}), opened(t, postgres.Config{URL: url}), connect(t, url)
+	check(t, there)
+	found := make(chan task.Meta)
+	for _, id := range []string{"a", "b"} {
+		go func() { found <- wait(t, here, id) }()
+	}
+	eventually(t, "it listens", func() bool { return listeners(t, c) == 1 })
+	exec(t, c, "SELECT pg_sleep(3.3)")
+	begin := time.Now()
+	store(t, there, success("a", `1`))
+	<-found
+	if d := time.Since(begin); d > 2*time.Second {
+		t.Errorf("an announcement took %s", d)
+	}
+	proxy.Refuse() // this one is missed
+	store(t, there, success("b", `1`))
+	proxy.Resume()
+	<-found
+	if d := time.Since(begin); d > 2*time.Second {
+		t.Errorf("after the announcements were back it took %s", d)
+	}
+}
+
 // insert writes a success as Python's worker does, who announces nothing.
 const insert = `INSERT INTO django_celery_results_taskresult (task_id, status, content_type, content_encoding, result, meta, date_created, date_done)
 	VALUES ($1, 'SUCCESS', 'application/json', 'utf-8', '7', '{"children": []}', now(), now())`
