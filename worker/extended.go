@@ -13,6 +13,7 @@ func extended(req *task.Request) *task.Extended {
 		Name: req.Name, Worker: req.Hostname, Retries: req.Retries, Queue: cmp.Or(req.RoutingKey, req.Queue),
 		StampedHeaders: req.StampedHeaders, Stamps: req.Stamps, ArgsRepr: req.ArgsRepr, KwargsRepr: req.KwargsRepr,
 	}
+	x.PeriodicTask, _ = req.Headers["periodic_task_name"].(string)
 	args, kwargs, err := plainArguments(req.Arguments)
 	if err != nil {
 		return x

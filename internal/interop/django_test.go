@@ -50,7 +50,7 @@ func newSite(t *testing.T, tasks ...task.Definition) (*testserver.Django, *taskq
 	})
 	django.Manage("migrate", "--verbosity", "0")
 	return django, newAppOf(t, taskq.Config{
-		BrokerURL: broker, ResultBackend: database, Logger: slog.New(slog.DiscardHandler), Worker: worker.Options{Concurrency: 2},
+		BrokerURL: broker, ResultBackend: database, Logger: slog.New(slog.DiscardHandler), Worker: worker.Options{Concurrency: 2, ResultExtended: true},
 	}, tasks...)
 }
 
@@ -62,6 +62,7 @@ func TestDjangoReadsWhatGoStores(t *testing.T) {
 import json
 from celery import group
 from celery.result import AsyncResult, GroupResult
+from django_celery_results.models import TaskResult
 from site_celery import app
 
 def call(*args):
@@ -77,6 +78,10 @@ def call(*args):
 call("tea", 2)
 call("tea", -1)
 call("tea", 0)
+seen = app.send_task("shop.order", ("tea",), {"count": 3}, queue="celery", headers={"periodic_task_name": "every night"})
+seen.get(timeout=30)
+row = TaskResult.objects.get(task_id=seen.id)
+print(json.dumps({"value": [row.task_name, row.task_args, row.task_kwargs, row.periodic_task_name, row.worker.startswith("celery@")]}))
 members = group(app.signature("shop.order", ("tea", n), options={"queue": "celery"}) for n in (1, 2)).apply_async()
 members.save()
 restored = GroupResult.restore(members.id, app=app)
@@ -84,7 +89,8 @@ print(json.dumps({"value": [r["count"] for r in restored.get(timeout=30)]}))
 `))
 	receipt := map[string]any{"item": "tea", "count": 2.0, "note": "", "when": ""}
 	for i, want := range []any{
-		receipt, []any{"builtins", "ValueError", "count is negative"}, []any{"builtins", "Exception", "nothing ordered"}, []any{1.0, 2.0},
+		receipt, []any{"builtins", "ValueError", "count is negative"}, []any{"builtins", "Exception", "nothing ordered"},
+		[]any{"shop.order", `"('tea',)"`, `"{'count': 3}"`, "every night", true}, []any{1.0, 2.0},
 	} {
 		if diff := cmp.Diff(want, got[i]["value"]); diff != "" {
 			t.Errorf("value %d (-want +got):\n%s", i, diff)
