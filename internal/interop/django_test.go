@@ -89,8 +89,11 @@ print(json.dumps({"value": [r["count"] for r in restored.get(timeout=30)]}))
 `))
 	receipt := map[string]any{"item": "tea", "count": 2.0, "note": "", "when": ""}
 	for i, want := range []any{
-		receipt, []any{"builtins", "ValueError", "count is negative"}, []any{"builtins", "Exception", "nothing ordered"},
-		[]any{"shop.order", `"('tea',)"`, `"{'count': 3}"`, "every night", true}, []any{1.0, 2.0},
+		receipt,
+		[]any{"builtins", "ValueError", "count is negative"},
+		[]any{"builtins", "Exception", "nothing ordered"},
+		[]any{"shop.order", `"('tea',)"`, `"{'count': 3}"`, "every night", true},
+		[]any{1.0, 2.0},
 	} {
 		if diff := cmp.Diff(want, got[i]["value"]); diff != "" {
 			t.Errorf("value %d (-want +got):\n%s", i, diff)

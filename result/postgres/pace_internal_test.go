@@ -24,9 +24,9 @@ func TestLooksSoonThenLessOftenAndNeverForMoreThanATenthOfTheTime(t *testing.T) 
 	want("somebody begins to wait", round(look{fresh: true}, 0), 100*time.Millisecond)
 	now = now.Add(60 * time.Millisecond)
 	want("an announcement puts nothing off", round(look{}, 0), 40*time.Millisecond)
-	for _, d := range []time.Duration{200, 400, 800, 1000, 1000} {
+	for _, ms := range []int{200, 400, 800, 1000, 1000} {
 		now = p.due
-		want("nothing happens", round(look{all: true}, 0), d*time.Millisecond)
+		want("nothing happens", round(look{all: true}, 0), time.Duration(ms)*time.Millisecond)
 	}
 	now = now.Add(100 * time.Millisecond)
 	want("somebody else begins to wait", round(look{fresh: true}, 0), 100*time.Millisecond)
