@@ -6,7 +6,7 @@ FUZZTIME ?= 10s
 SEED     ?= 1
 PKG      ?= ./...
 
-.PHONY: help build run test chaos race lint fmt fmt-check fuzz bench cover tidy tidy-check vet check clean tools
+.PHONY: help build run test chaos compatibility race lint fmt fmt-check fuzz bench cover tidy tidy-check vet check clean tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: vet tools ## test everything, with servers of its own, Python Celery and t
 chaos: ## break everything under load and write docs/reliability.md (about a quarter of an hour; SEED=1)
 	go build -o bin/chaos ./internal/chaos/cmd/chaos
 	bin/chaos -seed $(SEED) -write docs/reliability.md
+
+compatibility: tools ## call Python from Go and Go from Python in every way, and write the table in docs/compatibility.md
+	TASKQ_WRITE_COMPATIBILITY=1 bin/testservers go test -count=1 -run TestNobodyCanTell -v ./internal/interop
 
 race: ## test without servers, with the race detector (PKG=./pool: that package)
 	go test -race -shuffle=on $(PKG)

@@ -79,7 +79,11 @@ func namesake(err error) Exception {
 }
 
 func (r ExceptionRule) exception(err error) Exception {
-	return Exception{Type: r.Type, Module: r.module(), Message: []any{err.Error()}}
+	x := Exception{Type: r.Type, Module: r.module(), Message: []any{err.Error()}}
+	if err == ErrSoftTimeLimit { //nolint:errorlint // one that wraps it says more
+		x.Message = []any{} // as billiard raises it
+	}
+	return x
 }
 
 func (r ExceptionRule) module() string {

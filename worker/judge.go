@@ -54,7 +54,7 @@ func judge(end ending, retries int, settings *task.Settings) verdict {
 		return verdict{disposition: broker.Requeue, err: task.ErrShutdown}
 	}
 	if errors.Is(end.cause, task.ErrSoftTimeLimit) && errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("%w: %w", end.cause, err)
+		err = limited(end.cause, err)
 	}
 	if wait, cause, ok := retry(err, retries, settings.Retry); ok {
 		return verdict{state: task.Retried, err: cause, disposition: broker.Ack, retryIn: wait}
@@ -65,6 +65,15 @@ func judge(end ending, retries int, settings *task.Settings) verdict {
 		}
 	}
 	return failure(err, settings)
+}
+
+// limited is the failure of a task that ended at its soft time limit. One that says no more than that it was cancelled is the limit's
+// own.
+func limited(cause, err error) error {
+	if err == context.Canceled { //nolint:errorlint // one that wraps it says more
+		return cause
+	}
+	return fmt.Errorf("%w: %w", cause, err)
 }
 
 func failure(err error, settings *task.Settings) verdict {

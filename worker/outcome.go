@@ -22,7 +22,9 @@ func (e *execution) meta(v verdict) task.Meta {
 	}
 	if v.state.Exceptional() {
 		m.Result = e.w.exception(v.err)
-		m.Traceback = e.w.traceback(e.req, v.cause())
+		if _, late := errors.AsType[*overtime](v.err); !late && !e.started.IsZero() { // as in Celery: only what has run has one
+			m.Traceback = e.w.traceback(e.req, v.cause())
+		}
 	}
 	if m.State.Ready() {
 		m.DoneAt = time.Now().UTC()

@@ -167,9 +167,17 @@ func (e *overtime) Error() string { return fmt.Sprintf("%s: %s", task.ErrTimeLim
 
 func (e *overtime) Unwrap() error { return task.ErrTimeLimit }
 
+// seconds are a whole number where they can be, as in the message that sets the limit.
+func (e *overtime) seconds() any {
+	if e.limit%time.Second == 0 {
+		return int64(e.limit / time.Second)
+	}
+	return e.limit.Seconds()
+}
+
 // PythonException implements task.Raiser.
 func (e *overtime) PythonException() task.Exception {
-	return task.Exception{Type: "TimeLimitExceeded", Module: "billiard.exceptions", Message: []any{e.limit.Seconds()}}
+	return task.Exception{Type: "TimeLimitExceeded", Module: "billiard.exceptions", Message: []any{e.seconds()}}
 }
 
 // revoked is the outcome of a task that was not allowed to run.
