@@ -53,7 +53,7 @@ func (e *execution) follow(ctx context.Context, v verdict, result any) verdict {
 	case task.Retried:
 		what, err = "the retry", e.publishRetry(ctx, v)
 	case task.Success:
-		if e.result, err = (codec.JSON{}).Marshal(result); err != nil { // found out before anything has been sent
+		if e.result, err = encode(codec.JSON{}, result); err != nil { // found out before anything has been sent
 			return verdict{state: task.Failure, err: &encodeError{err}, disposition: v.disposition}
 		}
 		err = e.publishFollowers(ctx, result)
@@ -67,11 +67,21 @@ func (e *execution) follow(ctx context.Context, v verdict, result any) verdict {
 	return failure(errors.Join(v.err, fmt.Errorf("%s could not be published: %w", what, err)), &e.spec.Settings)
 }
 
+// encode encodes a result. A panic, of a type's own MarshalJSON say, is an error: it must not end the worker.
+func encode(c codec.Codec, result any) (raw codec.Raw, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &task.PanicError{Value: v}
+		}
+	}()
+	return c.Marshal(result)
+}
+
 func (e *execution) publishFollowers(ctx context.Context, result any) error {
 	if len(e.links)+len(e.chain) == 0 {
 		return nil
 	}
-	encoded, err := e.req.Codec.Marshal(result)
+	encoded, err := encode(e.req.Codec, result)
 	w := workflow{req: e.req}
 	if err == nil {
 		err = w.succeed(e.followers, encoded)

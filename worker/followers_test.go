@@ -33,6 +33,11 @@ func workflow(name string) task.Signature {
 	return s
 }
 
+// sick is a result that cannot be encoded without a panic.
+type sick struct{}
+
+func (sick) MarshalJSON() ([]byte, error) { panic("sick") }
+
 func endings() []task.Definition {
 	ends := func(name string, f func(context.Context, none) (any, error), opts ...task.Option) task.Definition {
 		return task.New(name, f, opts...)
@@ -49,6 +54,7 @@ func endings() []task.Definition {
 		ends("reject", fail(task.Reject(errors.New("not mine")))),
 		ends("ignore", fail(task.ErrIgnore)),
 		ends("odd", func(context.Context, none) (any, error) { return make(chan int), nil }),
+		ends("sick", func(context.Context, none) (any, error) { return sick{}, nil }),
 		ends("panic", func(context.Context, none) (any, error) { panic("oops") }),
 		ends("slow", func(ctx context.Context, _ none) (any, error) { time.Sleep(10 * time.Second); return nil, nil }, task.TimeLimit(time.Second)),
 	}
@@ -77,11 +83,12 @@ func TestTheOrderOfEffects(t *testing.T) {
 		{"failure", workflow("fail"), failed + ", ack"},
 		{"panic", workflow("panic"), failed + ", ack"},
 		{"no value", workflow("odd"), failed + ", ack"},
+		{"value that panics", workflow("sick"), failed + ", ack"},
 		{"hard time limit", workflow("slow"), failed + ", ack"},
 		{"dead letter", workflow("dead"), failed + ", reject"},
 		{"rejection", workflow("reject"), failed + ", reject"},
 		{"chord", chord, failed + ", reject"},
-		{"retry", workflow("retry"), "publish retry in 1h0m0s, store RETRY 1, ack"},
+		{"retry", workflow("retry"), "store RETRY 1, publish retry in 1h0m0s, ack"},
 		{"nothing of it", workflow("ignore"), "ack"},
 		{"expiry", expired, "store REVOKED 1, ack"},
 		{"unknown task", workflow("unknown"), "store FAILURE 1, reject"},

@@ -13,16 +13,21 @@ import (
 )
 
 // finish makes a verdict true, in the order that loses nothing: what follows published and confirmed, outcome stored, delivery
-// settled. The caller has claimed the execution or is the only one who knows it.
+// settled. That a task is tried again is stored before its next try is on its way, whose outcome it would replace otherwise. The caller
+// has claimed the execution or is the only one who knows it.
 func (e *execution) finish(v verdict, result any) {
 	defer e.drop()
 	ctx := e.w.settling
-	v = e.follow(ctx, v, result)
-	if v.disposition == broker.Reject && e.w.cfg.DeadLetters {
+	var meta task.Meta
+	var stored task.State
+	if v.state == task.Retried {
+		meta, v = e.keep(ctx, v)
+		stored = v.state
+	}
+	if v = e.follow(ctx, v, result); v.disposition == broker.Reject && e.w.cfg.DeadLetters {
 		v = e.bury(ctx, v)
 	}
-	var meta task.Meta
-	if v.state != "" {
+	if v.state != stored {
 		meta, v = e.keep(ctx, v)
 	}
 	if e.spec == nil || !e.spec.AckEarly || e.started.IsZero() {

@@ -71,7 +71,7 @@ def line(result):
     steps = []
     while result is not None:
         try:
-            value = result.get(timeout=30)
+            value = result.get(timeout=30, follow_parents=False)
         except Exception as exc:
             value = type(exc).__name__ + ": " + str(exc)
         steps.append([result.state, value])

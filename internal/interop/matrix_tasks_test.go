@@ -108,7 +108,7 @@ func matrixRetry(ctx context.Context, p struct {
 	if p.Kind != "" {
 		cause = matrixException(p.Kind, "again")
 	}
-	return 0, task.RetryAfter(cause, 50*time.Millisecond)
+	return 0, task.RetryAfter(cause, 300*time.Millisecond)
 }
 
 func matrixNote(_ context.Context, req *task.Request) (any, error) {

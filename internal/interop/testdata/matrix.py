@@ -82,7 +82,8 @@ def custom_headers(r):
 @app.task(name="matrix.retry", bind=True, max_retries=3)
 def retry(self, times, kind=None):
     if self.request.retries < times:
-        raise self.retry(exc=FAILURES[kind]("again") if kind else None, countdown=0.05)
+        # Celery stores RETRY after it has sent the next try: a quicker one could end before.
+        raise self.retry(exc=FAILURES[kind]("again") if kind else None, countdown=0.3)
     return self.request.retries
 
 
