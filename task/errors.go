@@ -89,6 +89,15 @@ func (e *RejectError) Error() string {
 // Unwrap returns the cause.
 func (e *RejectError) Unwrap() error { return e.Err }
 
+// PythonException implements Raiser: Celery's Reject, with the reason and whether to requeue.
+func (e *RejectError) PythonException() Exception {
+	var reason any
+	if e.Err != nil {
+		reason = e.Err.Error()
+	}
+	return Exception{Type: "Reject", Module: "celery.exceptions", Message: []any{reason, e.Requeue}}
+}
+
 // Reject sends the message to the queue's dead letters (Celery's Reject).
 func Reject(err error) error { return &RejectError{Err: err} }
 

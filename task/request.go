@@ -45,8 +45,9 @@ type Request struct {
 	Exchange, RoutingKey string
 	Priority             uint8
 	Redelivered          bool
-	Hostname             string // the worker's node name
-	Protocol             int    // of the message: 1 or 2
+	Properties           Properties // those that mean nothing to a worker; retries do not carry them
+	Hostname             string     // the worker's node name
+	Protocol             int        // of the message: 1 or 2
 }
 
 // Embed is what a message carries for after the task: signatures, encoded by the codec of the arguments. A nil part is absent.

@@ -80,7 +80,7 @@ func TestEveryRejectionIsADeadLetterWithItsReason(t *testing.T) {
 		s := reject.S(none{}, task.Header("tenant", "acme"))
 		s.Expires = time.Now().Add(time.Hour)
 		id := h.send(s)
-		h.wantFailure(id, "Exception")
+		h.wantFailure(id, "Reject")
 		h.wantFailure(h.send(fail.S(none{})), "Exception")
 		h.wantFailure(h.send(early.S(none{})), "Exception")
 		h.wantFailure(h.send(task.Signature{Task: "no.such.task"}), "NotRegistered")

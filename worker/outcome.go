@@ -22,7 +22,7 @@ func (e *execution) meta(v verdict) task.Meta {
 	}
 	if v.state.Exceptional() {
 		m.Result = e.w.exception(v.err)
-		if _, late := errors.AsType[*overtime](v.err); !late && !e.started.IsZero() { // as in Celery: only what has run has one
+		if e.hasTraceback(v.err) {
 			m.Traceback = e.w.traceback(e.req, v.cause())
 		}
 	}
@@ -30,6 +30,13 @@ func (e *execution) meta(v verdict) task.Meta {
 		m.DoneAt = time.Now().UTC()
 	}
 	return m
+}
+
+// hasTraceback reports whether an error has come out of the task, as in Celery: not when the task never ran, was given up, or asked for the
+// rejection of its message.
+func (e *execution) hasTraceback(err error) bool {
+	_, givenUp := errors.AsType[*overtime](err)
+	return !e.started.IsZero() && !givenUp && !isReject(err)
 }
 
 // cause is why the task ended as it did; a retry without a reason is its own, as in Celery.

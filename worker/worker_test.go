@@ -310,7 +310,7 @@ func TestRejectRequeueAndIgnore(t *testing.T) {
 		})
 		ignore := task.New("tasks.ignore", func(context.Context, none) (int, error) { return 0, task.ErrIgnore })
 		h := start(t, plan{tasks: []task.Definition{reject, requeue, ignore}})
-		h.wantFailure(h.send(reject.S(none{})), "Exception")
+		h.wantFailure(h.send(reject.S(none{})), "Reject")
 		wantValue(t, h.outcome(h.send(requeue.S(none{}))), true)
 		ignored := h.send(ignore.S(none{}))
 		synctest.Wait()

@@ -188,10 +188,10 @@ func errorFeatures() []feature {
 
 func linkFeatures() []feature {
 	const section = "Links"
-	linked := func(name string, notes int, make func(s *setting, file string) dict) feature {
+	linked := func(name string, notes int, build func(s *setting, file string) dict) feature {
 		return feature{section: section, name: name, call: func(s *setting) call {
 			file := s.file()
-			return call{Signature: make(s, file), File: file, Notes: notes}
+			return call{Signature: build(s, file), File: file, Notes: notes}
 		}}
 	}
 	return []feature{
@@ -235,10 +235,10 @@ func linkFeatures() []feature {
 
 func chainFeatures() []feature {
 	const section = "Chains"
-	steps := func(name string, make func(s *setting, file string) dict) feature {
+	steps := func(name string, build func(s *setting, file string) dict) feature {
 		return feature{section: section, name: name, call: func(s *setting) call {
 			file := s.file()
-			return call{Signature: make(s, file), File: file, Notes: 1}
+			return call{Signature: build(s, file), File: file, Notes: 1}
 		}}
 	}
 	return []feature{

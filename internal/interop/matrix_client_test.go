@@ -38,7 +38,8 @@ func (c goClient) make(ctx context.Context, calls []call) map[string]any {
 		if outcomes[one.Name] != nil {
 			continue
 		}
-		out, err := dict(nil), error(nil)
+		var out dict
+		var err error
 		if one.Members != nil {
 			out, err = c.group(ctx, one)
 		} else {

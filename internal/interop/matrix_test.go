@@ -89,7 +89,7 @@ func pythonWith(t *testing.T, brokerURL, backend string) *testserver.Python {
 }
 
 // directions are the columns of each backend: whose calls are compared with whose.
-var directions = []struct{ name, client, worker, wantClient, wantWorker string }{ //nolint:gochecknoglobals // a table
+var directions = []struct{ name, client, worker, wantClient, wantWorker string }{
 	{"Python → Go", pythonQueue, goQueue, pythonQueue, pythonQueue},
 	{"Go → Python", goQueue, pythonQueue, pythonQueue, pythonQueue},
 	{"Go → Go", goQueue, goQueue, goQueue, pythonQueue},

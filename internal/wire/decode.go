@@ -52,6 +52,7 @@ func delivered(d *broker.Delivery) *task.Request {
 		ReplyTo:    d.ReplyTo, CorrelationID: d.CorrelationID,
 		Queue: d.Queue, Exchange: d.Exchange, RoutingKey: d.RoutingKey,
 		Priority: d.Priority, Redelivered: d.Redelivered,
+		Properties: task.Properties{MessageID: d.MessageID, Type: d.Type, AppID: d.AppID, Timestamp: d.Timestamp},
 	}
 	identify(req, d.Headers)
 	return req

@@ -87,6 +87,10 @@ func wantRequest(t *testing.T, f *fixture) task.Request {
 			headers[k] = amqpValue(v)
 		}
 	}
+	sent := task.Properties{MessageID: f.Properties.MessageID, Type: f.Properties.Type, AppID: f.Properties.AppID}
+	if n := f.Properties.Timestamp; n != 0 {
+		sent.Timestamp = time.Unix(n, 0).UTC()
+	}
 	text := func(key string) string { s, _ := headers[key].(string); return s }
 	number := func(key string, missing int) int {
 		if n, ok := headers[key].(int32); ok {
@@ -113,6 +117,7 @@ func wantRequest(t *testing.T, f *fixture) task.Request {
 		ReplyTo: f.Properties.ReplyTo, CorrelationID: f.Properties.CorrelationID, Shadow: text("shadow"), Origin: text("origin"),
 		ArgsRepr: text("argsrepr"), KwargsRepr: text("kwargsrepr"), ReplacedNesting: number("replaced_task_nesting", 0),
 		Queue: f.RoutingKey, Exchange: f.Exchange, RoutingKey: f.RoutingKey, Priority: f.Properties.Priority, Protocol: protocol,
+		Properties: sent,
 	}
 	ignore, said := headers["ignore_result"].(bool)
 	req.IgnoreResult, req.KeepResult = ignore, said && !ignore
