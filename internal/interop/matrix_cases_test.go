@@ -145,6 +145,7 @@ func optionFeatures() []feature {
 		option("countdown", dict{"countdown": 0.2}),
 		option("eta", dict{"eta": "2020-01-02T03:04:05.000006+00:00"}),
 		option("expires, in time", dict{"expires": 60}),
+		plain(section, "expires, too late", "matrix.add", []any{1, 2}, nil, dict{"countdown": 0.8, "expires": 0.4}),
 		option("priority", dict{"priority": 7}),
 		option("serializer msgpack", dict{"serializer": "msgpack"}),
 		option("compression gzip (zlib)", dict{"compression": "gzip"}),
@@ -155,6 +156,7 @@ func optionFeatures() []feature {
 		option("root and parent ids", dict{"root_id": "the-root", "parent_id": "the-parent"}),
 		option("group id and index", dict{"group_id": "the-group", "group_index": 4}),
 		option("argsrepr, kwargsrepr", dict{"argsrepr": "(hidden)", "kwargsrepr": "{hidden}"}),
+		option("properties of the message", dict{"message_id": "m-1", "type": "a-type", "app_id": "an-app"}),
 		option("transient", dict{"delivery_mode": 1}),
 		{section: section, name: "task_id", call: func(s *setting) call {
 			return call{Signature: s.sig("matrix.add", []any{1, 2}, dict{"task_id": s.id("CHOSEN")})}

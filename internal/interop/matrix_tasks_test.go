@@ -183,7 +183,7 @@ func matrixRequest(_ context.Context, req *task.Request) (any, error) {
 		"shadow": orNull(req.Shadow), "ignore_result": req.IgnoreResult, "argsrepr": req.ArgsRepr, "kwargsrepr": req.KwargsRepr,
 		"origin": req.Origin[:3], "priority": int(req.Priority), "exchange": req.Exchange, "routing_key": req.RoutingKey,
 		"redelivered": req.Redelivered, "callbacks": taskNames(req, req.Embed.Callbacks), "errbacks": taskNames(req, req.Embed.Errbacks),
-		"headers": headers,
+		"headers": headers, "app_id": orNull(req.Properties.AppID),
 	}, nil
 }
 

@@ -66,6 +66,7 @@ def request(self):
         "exchange": (r.delivery_info or {}).get("exchange"),
         "routing_key": (r.delivery_info or {}).get("routing_key"),
         "redelivered": bool((r.delivery_info or {}).get("redelivered")),
+        "app_id": (r.properties or {}).get("app_id"),
         "callbacks": [c["task"] for c in r.callbacks or []],
         "errbacks": [c["task"] for c in r.errbacks or []],
         "headers": custom_headers(r),
