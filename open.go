@@ -159,7 +159,7 @@ func (c *connection) openResults(ctx context.Context, cfg Config, accept codec.S
 		}
 		c.results = results
 	case schemePostgres:
-		results, err := postgres.Open(ctx, postgres.Config{URL: cfg.ResultBackend, Expires: cfg.ResultExpires, Logger: cfg.Logger})
+		results, err := postgres.Open(ctx, postgres.Config{URL: cfg.ResultBackend, Expires: cfg.ResultExpires, Accept: accept, Logger: cfg.Logger})
 		if err != nil {
 			return err
 		}
