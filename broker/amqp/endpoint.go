@@ -88,7 +88,8 @@ func parseEndpoint(raw string, conf *tls.Config) (*endpoint, error) {
 		}
 		return e, nil
 	}
-	for _, name := range tlsParameters() {
+	p := tlsParameters()
+	for _, name := range []string{p.Authority, p.Cert, p.Key, p.Name} {
 		if u.Query().Has(name) { // without TLS the password would travel in the clear, against what the URL means
 			return nil, refuse("parameter " + name + " is for amqps://")
 		}

@@ -46,15 +46,15 @@ func connectError(ep *endpoint, err error) error {
 		return fmt.Errorf("amqp: %w: %s speaks TLS; start the broker URL with amqps:// or use its port without TLS (%s)",
 			broker.ErrUnavailable, ep.addr, ep)
 	}
-	if why := tlsTrouble(err); why != "" {
+	if why := tlsParameters().Trouble(err); why != "" {
 		return fmt.Errorf("amqp: %w: TLS with %s failed: %s: %w", broker.ErrUnavailable, ep.addr, why, err)
 	}
 	if isTimeout(err) {
 		return fmt.Errorf("amqp: %w: no answer from %s in time; check host, port and firewall of %s: %w", broker.ErrUnavailable, ep.addr, ep, err)
 	}
 	if ended(err) && ep.tls != nil { // the alert that says why may have been lost with the connection
-		return fmt.Errorf("amqp: %w: %s ended the handshake: %w; it may want a client certificate that it trusts (certfile=, keyfile=) (%s)",
-			broker.ErrUnavailable, ep.addr, bareNetError(err), ep)
+		return fmt.Errorf("amqp: %w: %s ended the handshake: %w; %s (%s)",
+			broker.ErrUnavailable, ep.addr, bareNetError(err), tlsParameters().Wanted(), ep)
 	}
 	if ended(err) {
 		return fmt.Errorf("amqp: %w: %s ended the handshake: %w; is it an AMQP port, and should the broker URL start with amqps:// instead? (%s)",

@@ -43,7 +43,7 @@ func (b *Backend) connect(ctx context.Context, address string, dialer *net.Diale
 	if b.endpoint.tls == nil {
 		return dialer.DialContext(ctx, "tcp", address)
 	}
-	conf, err := b.endpoint.tls.config()
+	conf, err := b.endpoint.tls.Config()
 	if err != nil {
 		return nil, err
 	}

@@ -37,15 +37,15 @@ func (b *Backend) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: no answer from %s: %w", result.ErrUnavailable, b.endpoint.address, ctx.Err())
 	}
-	if why := tlsTrouble(err); why != "" {
+	if why := tlsParameters().Trouble(err); why != "" {
 		return fmt.Errorf("%w: TLS with %s failed: %s: %w", result.ErrUnavailable, b.endpoint.address, why, err)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return fmt.Errorf("%w: cannot connect to %s: %w; start Redis there or correct the URL", result.ErrUnavailable, b.endpoint.address, op.Err)
 	}
 	if b.endpoint.tls != nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
-		return fmt.Errorf("%w: connection to %s: %w; if it ends at once, the server may want a client certificate that it trusts (ssl_certfile=, ssl_keyfile=)",
-			result.ErrUnavailable, b.endpoint.address, err) // the alert that says so may be lost with the connection
+		return fmt.Errorf("%w: connection to %s: %w; if it ends at once, %s",
+			result.ErrUnavailable, b.endpoint.address, err, tlsParameters().Wanted()) // the alert that says so may be lost with the connection
 	}
 	return fmt.Errorf("%w: connection to %s: %w", result.ErrUnavailable, b.endpoint.address, err)
 }

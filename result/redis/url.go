@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/tlsfiles"
 )
 
 const (
@@ -27,7 +28,7 @@ type endpoint struct {
 	address            string // host:port
 	username, password string
 	database           int
-	tls                *certificates // nil: without TLS
+	tls                *tlsfiles.Files // nil: without TLS
 	connect, answer    time.Duration
 	name               string // of the client, for the server's lists
 	resp2              bool
@@ -83,7 +84,7 @@ func (ep *endpoint) readQuery(u *url.URL, host string) (err error) {
 	ep.username, ep.password = cmp.Or(q.Get("username"), ep.username), cmp.Or(q.Get("password"), ep.password)
 	ep.name, ep.resp2 = cmp.Or(q.Get("client_name"), ep.name), q.Get("protocol") == "2"
 	if u.Scheme == "rediss" {
-		ep.tls, err = newCertificates(q, host)
+		ep.tls, err = readFiles(q, host)
 		return err
 	}
 	for name := range q {

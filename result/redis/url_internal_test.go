@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/tlsfiles"
 )
 
 func TestURLsAreReadAsCeleryReadsThem(t *testing.T) {
@@ -31,15 +32,19 @@ func TestURLsAreReadAsCeleryReadsThem(t *testing.T) {
 		}),
 		"redis://localhost/1?virtual_host=4":       with(func(e *endpoint) { e.database = 4 }),
 		"redis://localhost?username=u&password=pw": with(func(e *endpoint) { e.username, e.password = "u", "pw" }),
-		"rediss://h?ssl_cert_reqs=CERT_REQUIRED":   with(func(e *endpoint) { e.address, e.tls = "h:6379", &certificates{name: "h"} }),
-		"rediss://h?ssl_check_hostname=True":       with(func(e *endpoint) { e.address, e.tls = "h:6379", &certificates{name: "h"} }),
+		"rediss://h?ssl_cert_reqs=CERT_REQUIRED": with(func(e *endpoint) {
+			e.address, e.tls = "h:6379", &tlsfiles.Files{Parameters: tlsParameters(), Name: "h"}
+		}),
+		"rediss://h?ssl_check_hostname=True": with(func(e *endpoint) {
+			e.address, e.tls = "h:6379", &tlsfiles.Files{Parameters: tlsParameters(), Name: "h"}
+		}),
 	} {
 		got, err := parseURL(text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if diff := cmp.Diff(want, *got, cmp.AllowUnexported(endpoint{}, certificates{})); diff != "" {
+		if diff := cmp.Diff(want, *got, cmp.AllowUnexported(endpoint{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
 	}
