@@ -41,15 +41,13 @@ const maxRefDepth = 1000
 // deep is the codec for what holds result tuples: each level of theirs is two lists, and a long chain is a long line of parents.
 func deep(c codec.Codec) codec.Codec { return codec.WithMaxDepth(c, 2*maxRefDepth+codec.MaxDepth) }
 
-// DecodeRefs reads what EncodeRefs writes; null is nil, and so is nothing.
-func DecodeRefs(raw codec.Raw) ([]task.Ref, error) { return decodeRefs(raw, codec.JSON{}) }
-
-func decodeRefs(raw codec.Raw, c codec.Codec) ([]task.Ref, error) {
+// DecodeRefs reads what EncodeRefs writes, in any codec, nil for JSON; null is nil, and so is nothing.
+func DecodeRefs(raw codec.Raw, c codec.Codec) ([]task.Ref, error) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
 	var list []any
-	if err := deep(c).Unmarshal(raw, &list); err != nil {
+	if err := deep(orJSON(c)).Unmarshal(raw, &list); err != nil {
 		return nil, fmt.Errorf("wire: result tuples: %w", err)
 	}
 	if list == nil {
@@ -58,10 +56,10 @@ func decodeRefs(raw codec.Raw, c codec.Codec) ([]task.Ref, error) {
 	return refs(list, 0)
 }
 
-// DecodeRef reads what EncodeRef writes.
-func DecodeRef(raw codec.Raw) (task.Ref, error) {
+// DecodeRef reads what EncodeRef writes, in any codec; nil is JSON.
+func DecodeRef(raw codec.Raw, c codec.Codec) (task.Ref, error) {
 	var v any
-	if err := deep(codec.JSON{}).Unmarshal(raw, &v); err != nil {
+	if err := deep(orJSON(c)).Unmarshal(raw, &v); err != nil {
 		return task.Ref{}, fmt.Errorf("wire: result tuple: %w", err)
 	}
 	return ref(v, 0)

@@ -29,9 +29,5 @@ func DecodeReply(d *broker.Delivery, accept codec.Set, limits Limits) (task.Meta
 	if err != nil {
 		return task.Meta{}, fmt.Errorf("wire: decode reply: %w", err)
 	}
-	m, err := DecodeResult(body.bytes, body.codec)
-	if err != nil {
-		return task.Meta{}, err
-	}
-	return m, nil
+	return DecodeResult(body.bytes, body.codec)
 }

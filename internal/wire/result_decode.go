@@ -111,7 +111,7 @@ func (d *resultReader) children() []task.Ref {
 	if string(raw) == "[]" {
 		return []task.Ref{}
 	}
-	refs, err := decodeRefs(raw, d.codec)
+	refs, err := DecodeRefs(raw, d.codec)
 	d.fail("children", err)
 	return refs
 }

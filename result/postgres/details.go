@@ -57,7 +57,7 @@ func decodeDetails(m *task.Meta, c codec.Codec, raw codec.Raw) {
 			_ = c.Unmarshal(value, dst)
 		}
 	}
-	m.Children = children(c, details["children"])
+	m.Children, _ = wire.DecodeRefs(details["children"], c)
 	take("group_id", &m.GroupID)
 	take("parent_id", &m.ParentID)
 	x := m.Extended
@@ -75,29 +75,4 @@ func decodeDetails(m *task.Meta, c codec.Codec, raw codec.Raw) {
 		}
 		x.Stamps[name] = stamp
 	}
-}
-
-// children reads result tuples that any codec wrote.
-func children(c codec.Codec, raw codec.Raw) []task.Ref {
-	raw, err := toJSON(c, raw)
-	if err != nil {
-		return nil
-	}
-	refs, err := wire.DecodeRefs(raw)
-	if err != nil {
-		return nil
-	}
-	return refs
-}
-
-// toJSON writes a value again as JSON, which result tuples are read from.
-func toJSON(c codec.Codec, raw codec.Raw) (codec.Raw, error) {
-	if _, ok := c.(codec.JSON); ok || raw == nil {
-		return raw, nil
-	}
-	var value any
-	if err := c.Unmarshal(raw, &value); err != nil {
-		return nil, err
-	}
-	return codec.JSON{}.Marshal(value)
 }

@@ -65,10 +65,7 @@ func decodeGroup(r row, accept codec.Set) (task.Ref, error) {
 	if err != nil {
 		return task.Ref{}, err
 	}
-	if raw, err = toJSON(c, raw); err != nil {
-		return task.Ref{}, err
-	}
-	return wire.DecodeRef(raw)
+	return wire.DecodeRef(raw, c)
 }
 
 // ForgetGroup implements result.GroupStore.

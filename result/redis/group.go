@@ -7,26 +7,16 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// saved is a group as Celery keeps it (celery/backends/base.py, _save_group).
-type saved struct {
-	Result codec.Raw `json:"result"`
-}
-
 // SaveGroup implements result.GroupStore. While the server is away it waits until ctx ends.
 func (b *Backend) SaveGroup(ctx context.Context, group task.Ref) error {
 	group.Group = true
-	tuple, err := wire.EncodeRef(group)
+	doc, err := wire.EncodeGroup(group, nil)
 	if err != nil {
-		return fmt.Errorf("redis: save group %s: %w", group.ID, err)
-	}
-	doc, err := codec.JSON{}.Marshal(saved{tuple})
-	if err != nil {
-		return fmt.Errorf("redis: save group %s: %w", group.ID, err)
+		return fmt.Errorf("redis: save group: %w", err)
 	}
 	if err := b.set(ctx, b.groupKey(group.ID), string(doc)); err != nil {
 		return fmt.Errorf("redis: save group %s: %w", group.ID, err)
@@ -73,11 +63,7 @@ func (b *Backend) Group(ctx context.Context, id string) (group task.Ref, found b
 	if doc == nil {
 		return task.Ref{}, false, nil
 	}
-	var s saved
-	if err = (codec.JSON{}).Unmarshal(doc, &s); err == nil {
-		group, err = wire.DecodeRef(s.Result)
-	}
-	if err != nil {
+	if group, err = wire.DecodeGroup(doc, nil); err != nil {
 		return task.Ref{}, false, fmt.Errorf("redis: group %s: %w", id, err)
 	}
 	return group, true, nil

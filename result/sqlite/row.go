@@ -74,7 +74,7 @@ func (b *Backend) decode(r *row) (err error) {
 			return err
 		}
 	}
-	if m.Children, err = wire.DecodeRefs(r.children); err != nil {
+	if m.Children, err = wire.DecodeRefs(r.children, nil); err != nil {
 		return err
 	}
 	if r.extended != nil {
