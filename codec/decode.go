@@ -35,8 +35,8 @@ type mark struct{ pos, depth int }
 // decoder reads a document into Go values.
 type decoder struct {
 	source
-	bytes   bool                    // the format tells bytes from text
-	structs map[reflect.Type]fields // made once per document: there is no state between two
+	bytes   bool // the format tells bytes from text
+	structs structs
 }
 
 // decode reads the next value into what dst points to.
@@ -135,7 +135,7 @@ func (d *decoder) valueObject(v reflect.Value) error {
 }
 
 func (d *decoder) valueStruct(v reflect.Value) error {
-	known := d.fieldsOf(v.Type())
+	known := d.structs.fieldsOf(v.Type())
 	var seen uint64 // by position; a struct of more fields merges duplicates there
 	return d.object(func(key string) error {
 		i := known.find(key)
@@ -172,18 +172,6 @@ func (d *decoder) quotedScalar(f reflect.Value) error {
 		return mismatch("a string", f.Type())
 	}
 	return nil
-}
-
-func (d *decoder) fieldsOf(t reflect.Type) fields {
-	if known, ok := d.structs[t]; ok {
-		return known
-	}
-	if d.structs == nil {
-		d.structs = map[reflect.Type]fields{}
-	}
-	known := fieldsOf(t)
-	d.structs[t] = known
-	return known
 }
 
 func (d *decoder) valueMap(v reflect.Value) error {

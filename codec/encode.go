@@ -18,7 +18,7 @@ type encoder struct {
 	buf             []byte
 	depth, maxDepth int
 	hops            int // over pointers
-	structs         map[reflect.Type]fields
+	structs         structs
 }
 
 // maxHops is far above what a value of the greatest depth can hold: pointers may point in a circle without a container on the way.
@@ -188,7 +188,7 @@ func (e *encoder) structure(v reflect.Value) error {
 	if err := e.enter(); err != nil {
 		return err
 	}
-	known := e.fieldsOf(v.Type())
+	known := e.structs.fieldsOf(v.Type())
 	var few [16]*field
 	members := few[:0]
 	for i := range known {
@@ -224,18 +224,6 @@ func (e *encoder) field(f *field, v reflect.Value) error {
 	}
 	e.buf = e.text(e.buf, string(inner.buf))
 	return nil
-}
-
-func (e *encoder) fieldsOf(t reflect.Type) fields {
-	if known, ok := e.structs[t]; ok {
-		return known
-	}
-	if e.structs == nil {
-		e.structs = map[reflect.Type]fields{}
-	}
-	known := fieldsOf(t)
-	e.structs[t] = known
-	return known
 }
 
 func empty(v reflect.Value) bool {

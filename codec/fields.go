@@ -18,6 +18,21 @@ type field struct {
 // fields are a struct's members in the order of the struct.
 type fields []field
 
+// structs are the members of the types of one document, made once: there is no state between two.
+type structs map[reflect.Type]fields
+
+func (s *structs) fieldsOf(t reflect.Type) fields {
+	if known, ok := (*s)[t]; ok {
+		return known
+	}
+	if *s == nil {
+		*s = structs{}
+	}
+	known := fieldsOf(t)
+	(*s)[t] = known
+	return known
+}
+
 // fieldsOf returns the members by the rules of encoding/json: embedded structs give theirs; of two with one name the less deep
 // counts, then the one with a tag, else none.
 func fieldsOf(t reflect.Type) fields {
