@@ -27,6 +27,9 @@ func TestMaskHidesPasswordsAndNothingElse(t *testing.T) {
 		"amqp://a:p;x://w@host":                 "amqp://a:**@host",
 		"amqp://a:p@;x://w@host":                "amqp://a:**@host",
 		"postgres://h/db?user=a&password=p&x=y": "postgres://h/db?user=a&password=**&x=y",
+		"a:pw@localhost:5672//":                 "**@localhost:5672//",
+		":p://w@localhost:6379/0":               "**@localhost:6379/0",
+		"localhost:5672":                        "localhost:5672",
 		"host=h password=p dbname=d":            "host=h password=** dbname=d",
 		"host=h password='p w' dbname=d":        "host=h password=** dbname=d",
 	} {
@@ -48,6 +51,10 @@ func TestNoPasswordSurvivesTheMask(t *testing.T) {
 		two := url + ";" + url
 		if got := config.MaskURL(two); strings.ContainsAny(got, "XYZ") {
 			t.Fatalf("MaskURL(%q) = %q", two, got)
+		}
+		forgotten := strings.TrimPrefix(url, "amqp://")
+		if got := config.MaskURL(forgotten); strings.ContainsAny(got, "XYZ") {
+			t.Fatalf("MaskURL(%q) = %q", forgotten, got)
 		}
 	})
 }

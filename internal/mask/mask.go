@@ -19,8 +19,13 @@ func Text(text string) string {
 
 // URL hides the passwords of a URL, or of several with semicolons between them, in the manner of Celery:
 // amqp://user:**@host. It also works on texts that are not valid URLs, on parameters named like passwords, and on the
-// "password=x" of a PostgreSQL connection string.
+// "password=x" of a PostgreSQL connection string. Of a text whose scheme was forgotten it leaves what follows the @.
 func URL(text string) string {
+	if scheme, _, _ := strings.Cut(text, "://"); scheme == text || strings.ContainsAny(scheme, ":@/ ") {
+		if at := strings.LastIndex(text, "@"); at >= 0 {
+			return maskParameters(Masked + text[at:])
+		}
+	}
 	var b strings.Builder
 	for rest := text; rest != ""; {
 		start := strings.Index(rest, "://")
