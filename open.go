@@ -77,7 +77,9 @@ func checkResults(cfg *Config) error {
 	case strings.HasPrefix(s, "db+"):
 		return fmt.Errorf("taskq: result backend with the scheme %q: %w: those tables hold pickles, which only Python can read; use rpc://, or postgres:// "+
 			"with django-celery-results (django-db) in Python", s, broker.ErrInvalid)
-	case s == "amqp", s == "":
+	case s == "":
+		return fmt.Errorf("taskq: result backend without a scheme: %w: use rpc://, redis://host:6379/0 or postgres://user@host/name", broker.ErrInvalid)
+	case s == "amqp":
 		return fmt.Errorf("taskq: result backend with the scheme %q: %w: over RabbitMQ, use rpc://", s, broker.ErrInvalid)
 	default:
 		return fmt.Errorf("taskq: result backend with the scheme %q: %w: use rpc://, redis://, postgres://, sqlite:///, memory:// or disabled://", s, broker.ErrInvalid)

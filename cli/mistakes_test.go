@@ -46,6 +46,9 @@ func TestEachMistakeIsOneSentenceWithItsExitStatus(t *testing.T) {
 		{"worker -c many", cli.Usage, []string{`--concurrency: "many" is not a whole number`}},
 		{"worker -P solo -c 4", cli.Usage, []string{"solo pool has one slot", "-P threads"}},
 		{"worker -P prefork", cli.Usage, []string{`"prefork" is not available`, "threads"}},
+		{"worker --result-backend django-db", cli.Usage, []string{"--result-backend: ", "postgres://user@host/name"}},
+		{"worker --result-backend mongo", cli.Usage, []string{"--result-backend: not a URL", "redis://host:6379/0"}},
+		{"worker -b memory:// --result-backend localhost:6379", cli.Misconfigured, []string{"without a scheme", "redis://host", "(flag --result-backend)"}},
 		{"worker -P turbo", cli.Usage, []string{`unknown pool "turbo"`, "solo, threads and goroutines"}},
 		{"worker --time-limit 1 --soft-time-limit 2", cli.Usage, []string{"soft time limit", "above the hard one"}},
 		{"worker --delivery-limit 1", cli.Usage, []string{"delivery limit 1", "at least 2"}},
@@ -140,6 +143,18 @@ func TestMistakesOfTheEnvironmentAreBadConfiguration(t *testing.T) {
 			t.Errorf("%s=%s: exit status = %d, want %d (%v)", name, value, got, cli.Misconfigured, err)
 		}
 		checkSentence(t, err, []string{name + ": "})
+	}
+}
+
+func TestMissingKeyIsNotBlamedOnTheBroker(t *testing.T) {
+	t.Parallel()
+	_, _, err := inProcess(t, map[string]string{"TASKQ_BROKER_URL": "memory://", "TASKQ_TASK_SERIALIZER": "auth"}, "worker")
+	if got := cli.ExitCode(err); got != cli.Misconfigured {
+		t.Errorf("exit status = %d, want %d", got, cli.Misconfigured)
+	}
+	checkSentence(t, err, []string{"security_key is not set"})
+	if strings.Contains(err.Error(), "TASKQ_BROKER_URL") {
+		t.Errorf("error = %q, it blames the broker's URL", err)
 	}
 }
 

@@ -153,16 +153,19 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 
 // withOrigin says where the setting comes from that an application does not take.
 func (s *Session) withOrigin(err error) error {
-	name := "broker_url"
-	if strings.Contains(err.Error(), "result backend") {
+	var name string
+	switch {
+	case strings.Contains(err.Error(), "result backend"):
 		name = "result_backend"
+	case strings.Contains(err.Error(), "broker URL"):
+		name = "broker_url"
 	}
 	for _, key := range s.Config.Keys() {
 		if strings.Contains(err.Error(), ": "+key.Name+": ") {
 			name = key.Name
 		}
 	}
-	if !s.Config.Given(name) {
+	if name == "" || !s.Config.Given(name) {
 		return err
 	}
 	return fmt.Errorf("%w (%s)", err, s.Config.Origin(name))

@@ -19,6 +19,7 @@ func settings() config.Table {
 		},
 		{
 			Name: "result_backend", Kind: config.URL, Flag: "result-backend", Secret: true, Aliases: []string{"CELERY_RESULT_BACKEND"},
+			Check: checkResultBackend,
 			Help: "where outcomes go: rpc://, redis://…, rediss://…, postgres://…, sqlite:///path or disabled://; none means what fits the broker",
 		},
 		{
@@ -125,4 +126,15 @@ func checkPool(name string) error {
 		return nil
 	}
 	return errors.New(strings.TrimPrefix(err.Error(), "pool: "))
+}
+
+// checkResultBackend explains what to write in place of Celery's names for stores, which are no URLs.
+func checkResultBackend(text string) error {
+	switch {
+	case text == "django-db":
+		return errors.New("django-db stands for the database of a Django site: give its URL, postgres://user@host/name")
+	case !strings.Contains(text, ":"):
+		return errors.New("not a URL: use rpc://, redis://host:6379/0, postgres://user@host/name, sqlite:///path, memory:// or disabled://")
+	}
+	return nil
 }
