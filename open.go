@@ -69,7 +69,11 @@ func checkURLs(cfg *Config) error {
 func checkResults(cfg *Config) error {
 	s := scheme(cfg.ResultBackend)
 	switch {
-	case s == schemeRPC, s == schemeSQLite, s == schemeMemory, s == schemeDisabled, s == schemePostgres, s == schemeRedis, s == schemeRediss:
+	case s == schemeRPC, s == schemeSQLite, s == schemeMemory, s == schemeDisabled, s == schemePostgres:
+	case s == schemeRedis, s == schemeRediss:
+		if err := resultredis.CheckURL(cfg.ResultBackend); err != nil {
+			return fmt.Errorf("taskq: result backend: %w", err)
+		}
 	case s == "postgresql":
 		cfg.ResultBackend = schemePostgres + cfg.ResultBackend[len(s):]
 	case cfg.ResultBackend == "django-db":

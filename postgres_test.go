@@ -50,12 +50,17 @@ func TestAWorkerWhoseOutcomesCouldNeverBeStoredDoesNotStart(t *testing.T) {
 	}
 	wrong.User = url.UserPassword(wrong.User.Username(), "s3cret")
 	app := newApp(t, taskq.Config{BrokerURL: "memory://", ResultBackend: wrong.String()}, add())
-	if _, err := app.NewWorker(t.Context()); !errors.Is(err, result.ErrAccess) || strings.Contains(err.Error(), "s3cret") {
+	if _, err := app.NewWorker(t.Context()); !errors.Is(err, result.ErrAccess) || strings.Contains(err.Error(), "s3cret") ||
+		!strings.Contains(err.Error(), "correct user and password") {
 		t.Errorf("err = %v, want ErrAccess", err)
 	}
 	app = newApp(t, taskq.Config{BrokerURL: "memory://", ResultBackend: "postgres://u:s3cret@127.0.0.1:1/d"}, add())
 	if _, err := app.NewWorker(t.Context()); err != nil {
 		t.Errorf("a store that is away: %v", err)
+	}
+	if _, err := app.Result("x").Wait(t.Context()); !errors.Is(err, result.ErrUnavailable) || strings.Count(err.Error(), "127.0.0.1:1 ") != 1 ||
+		!strings.Contains(err.Error(), "start PostgreSQL there") {
+		t.Errorf("err = %v, want the address once, and what to do", err)
 	}
 }
 

@@ -49,6 +49,10 @@ func TestEachMistakeIsOneSentenceWithItsExitStatus(t *testing.T) {
 		{"worker --result-backend django-db", cli.Usage, []string{"--result-backend: ", "postgres://user@host/name"}},
 		{"worker --result-backend mongo", cli.Usage, []string{"--result-backend: not a URL", "redis://host:6379/0"}},
 		{"worker -b memory:// --result-backend localhost:6379", cli.Misconfigured, []string{"without a scheme", "redis://host", "(flag --result-backend)"}},
+		{
+			"result x -b memory:// --result-backend rediss://:hush@h/0?ssl_cert_reqs=none", cli.Misconfigured,
+			[]string{"ssl_cert_reqs", "ssl_ca_certs", "(flag --result-backend)"},
+		},
 		{"worker -P turbo", cli.Usage, []string{`unknown pool "turbo"`, "solo, threads and goroutines"}},
 		{"worker --time-limit 1 --soft-time-limit 2", cli.Usage, []string{"soft time limit", "above the hard one"}},
 		{"worker --delivery-limit 1", cli.Usage, []string{"delivery limit 1", "at least 2"}},

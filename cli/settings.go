@@ -20,7 +20,7 @@ func settings() config.Table {
 		{
 			Name: "result_backend", Kind: config.URL, Flag: "result-backend", Secret: true, Aliases: []string{"CELERY_RESULT_BACKEND"},
 			Check: checkResultBackend,
-			Help: "where outcomes go: rpc://, redis://…, rediss://…, postgres://…, sqlite:///path or disabled://; none means what fits the broker",
+			Help:  "where outcomes go: rpc://, redis://…, rediss://…, postgres://…, sqlite:///path or disabled://; none means what fits the broker",
 		},
 		{
 			Name: "result_expires", Kind: config.Seconds, Default: "86400", Hint: "seconds",

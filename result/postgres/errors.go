@@ -3,6 +3,8 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -44,10 +46,15 @@ func diagnose(err error) (remedy string, kind error) {
 	case state == "2200H":
 		return "the column id has no number left: ALTER TABLE " + taskTable + " ALTER COLUMN id TYPE bigint, and its sequence AS bigint",
 			result.ErrAccess
-	case strings.HasPrefix(state, "28"), state == "3D000": // invalid authorization, no such database
-		return "", result.ErrAccess
+	case strings.HasPrefix(state, "28"): // invalid authorization
+		return "correct user and password in the URL, or permit it in pg_hba.conf", result.ErrAccess
+	case state == "3D000":
+		return "create the database, or correct its name in the URL", result.ErrAccess
 	case refused(err):
 		return "", result.ErrInvalid
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return "start PostgreSQL there or correct the URL", result.ErrUnavailable
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return "", result.ErrUnavailable
@@ -83,7 +90,13 @@ func plain(err error) error {
 	if err == nil {
 		return nil
 	}
-	text := mask.Text(strings.Join(strings.Fields(err.Error()), " "))
+	var tries []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.Join(strings.Fields(line), " "); !slices.Contains(tries, line) { // with TLS and without says the same twice
+			tries = append(tries, line)
+		}
+	}
+	text := mask.Text(strings.Join(tries, " "))
 	if text == err.Error() {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/result"
 )
 
@@ -56,11 +55,11 @@ func (b *Backend) explainReply(reply *rueidis.RedisError) error {
 	code, _, _ := strings.Cut(text, " ")
 	switch {
 	case code == "WRONGPASS", code == "NOAUTH", strings.HasPrefix(text, "invalid password"), strings.HasPrefix(text, "AUTH "):
-		return fmt.Errorf("%w: %s at %s; correct user and password in the URL", result.ErrAccess, text, b.endpoint.address)
+		return fmt.Errorf("%w: %s at %s; correct user and password in the URL", result.ErrAccess, strings.TrimSuffix(text, "."), b.endpoint.address)
 	case code == "NOPERM":
 		return fmt.Errorf("%w: %s at %s; permit it for the user (ACL SETUSER)", result.ErrAccess, text, b.endpoint.address)
 	case strings.HasPrefix(text, "DB index"), strings.HasPrefix(text, "invalid DB index"):
-		return fmt.Errorf("%w: %s: %s has no database %d", broker.ErrInvalid, text, b.endpoint.address, b.endpoint.database)
+		return fmt.Errorf("%w: %s: %s has no database %d; correct the number in the URL", result.ErrAccess, text, b.endpoint.address, b.endpoint.database)
 	case code == "LOADING", code == "BUSY", code == "MASTERDOWN", code == "READONLY", code == "CLUSTERDOWN",
 		strings.HasPrefix(text, "max number of clients"):
 		return fmt.Errorf("%w: %s at %s", result.ErrUnavailable, text, b.endpoint.address)

@@ -200,8 +200,8 @@ func TestRefusedCredentialsAreNamedWithoutThePassword(t *testing.T) {
 		t.Errorf("wait: %v, want ErrAccess", err)
 	}
 	u.User, u.Path = url.UserPassword("", mustPassword(t, server.URL)), "/99999"
-	if _, err := redis.Open(t.Context(), redis.Config{URL: u.String()}); !errors.Is(err, broker.ErrInvalid) {
-		t.Errorf("open: %v, want ErrInvalid for the database", err)
+	if _, err := redis.Open(t.Context(), redis.Config{URL: u.String()}); !errors.Is(err, result.ErrAccess) {
+		t.Errorf("open: %v, want ErrAccess for the database", err)
 	}
 }
 

@@ -88,8 +88,14 @@ var (
 	_ result.Joiner     = (*Backend)(nil)
 )
 
+// CheckURL returns what Open returns for a bad URL, without connecting.
+func CheckURL(url string) error {
+	_, err := parseURL(url)
+	return err
+}
+
 // Open connects to the server. It returns an error that wraps broker.ErrInvalid for a bad URL, result.ErrAccess for refused credentials
-// and result.ErrUnavailable when the server cannot be reached.
+// or a database that the server does not have, and result.ErrUnavailable when the server cannot be reached.
 func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	ep, err := parseURL(cfg.URL)
 	if err != nil {
