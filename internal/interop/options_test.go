@@ -322,10 +322,15 @@ func alike(want, got map[string]any, differs []string) {
 		delete(want, "reply_to")
 		delete(got, "reply_to")
 	}
-	for name, part := range want {
-		wantPart, nested := part.(map[string]any)
-		if gotPart, ok := got[name].(map[string]any); nested && ok {
-			alike(wantPart, gotPart, differs)
+	for name, part := range got {
+		gotPart, nested := part.(map[string]any)
+		wantPart, ok := want[name].(map[string]any)
+		if !nested {
+			continue
+		}
+		alike(wantPart, gotPart, differs)
+		if !ok && want[name] == nil && len(gotPart) == 0 { // how it waited was all there is
+			got[name] = nil
 		}
 	}
 }
