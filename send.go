@@ -46,7 +46,7 @@ func (a *App) send(ctx context.Context, s task.Signature) (*task.Result[any], er
 	if err := a.publish(ctx, conn.broker, c.Outgoing, c.msg); err != nil {
 		return nil, c.failed(err)
 	}
-	c.sent(ctx)
+	noteChild(ctx, s)
 	return a.result(c), nil
 }
 
@@ -57,10 +57,10 @@ type call struct {
 	results task.Results // nil: nobody keeps the outcome
 }
 
-// sent notes the call as a child of the task that sent it.
-func (c *call) sent(ctx context.Context) {
-	if !c.Detached {
-		task.TrailFrom(ctx).Add(task.Ref{ID: c.ID})
+// noteChild notes a call that was sent as a child of the task that sent it.
+func noteChild(ctx context.Context, s task.Signature) {
+	if !s.Detached {
+		task.TrailFrom(ctx).Add(task.Ref{ID: s.ID})
 	}
 }
 
@@ -85,12 +85,7 @@ func (a *App) complete(ctx context.Context, s task.Signature, now time.Time) tas
 	if s.Queue == "" && s.Exchange == "" && s.RoutingKey == "" {
 		s.Queue = a.cfg.DefaultQueue
 	}
-	if s.ETA.IsZero() && s.Countdown > 0 {
-		s.ETA = now.Add(s.Countdown)
-	}
-	if s.Expires.IsZero() && s.ExpiresIn > 0 {
-		s.Expires = now.Add(s.ExpiresIn)
-	}
+	s.ETA, s.Expires = s.Times(now)
 	if parent := task.FromContext(ctx); parent != nil {
 		s.ParentID = cmp.Or(s.ParentID, parent.ID)
 		s.RootID = cmp.Or(s.RootID, parent.RootID, parent.ID)

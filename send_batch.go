@@ -32,8 +32,8 @@ func (a *App) SendBatch(ctx context.Context, batch []task.Signature) ([]*task.Re
 		}
 	}
 	for i, one := range s.batch {
-		if s.errs[i] == nil && !one.Detached {
-			task.TrailFrom(ctx).Add(task.Ref{ID: one.ID})
+		if s.errs[i] == nil {
+			noteChild(ctx, one)
 		}
 	}
 	if err := (&task.BatchError{Errors: s.errs}); len(err.Unwrap()) > 0 {

@@ -144,6 +144,19 @@ func (s Signature) Complete(spec *Spec, app CallOptions) Signature {
 	return s
 }
 
+// Times returns when the call may start and when it is too late for it, zero for at once and never. Countdown and ExpiresIn count
+// from now.
+func (c CallOptions) Times(now time.Time) (eta, expires time.Time) {
+	eta, expires = c.ETA, c.Expires
+	if eta.IsZero() && c.Countdown > 0 {
+		eta = now.Add(c.Countdown)
+	}
+	if expires.IsZero() && c.ExpiresIn > 0 {
+		expires = now.Add(c.ExpiresIn)
+	}
+	return eta, expires
+}
+
 // Validate refuses what no peer could run, in the call and in those that follow it; it names the option.
 func (s Signature) Validate() error {
 	if err := s.validate(); err != nil {

@@ -108,13 +108,7 @@ func (e *execution) publishAll(ctx context.Context, calls []task.Signature) erro
 
 // publish sends one of the calls that follow.
 func (e *execution) publish(ctx context.Context, s task.Signature) error {
-	now := time.Now()
-	if s.ETA.IsZero() && s.Countdown > 0 {
-		s.ETA = now.Add(s.Countdown)
-	}
-	if s.Expires.IsZero() && s.ExpiresIn > 0 {
-		s.Expires = now.Add(s.ExpiresIn)
-	}
+	s.ETA, s.Expires = s.Times(time.Now())
 	return e.w.persist(ctx, "what follows could not be published", e.req, func(ctx context.Context) error {
 		if err := e.w.cfg.Send(task.WithRequest(ctx, e.req), s, e.req.Codec); err != nil {
 			return fmt.Errorf("%s: %w", s.Task, err)

@@ -56,10 +56,7 @@ func encode(o Outgoing) (broker.Message, error) {
 	if err := o.Validate(); err != nil {
 		return broker.Message{}, err
 	}
-	p := packing{codec: o.Codec, envelope: o.Envelope, compression: o.Compression}
-	if p.codec == nil {
-		p.codec = codec.JSON{}
-	}
+	p := packing{codec: orJSON(o.Codec), envelope: o.Envelope, compression: o.Compression}
 	if e, ok := p.codec.(codec.Envelope); ok {
 		p.codec, p.envelope = e.Inner(), e
 	}
@@ -123,10 +120,11 @@ func (o *Outgoing) show(req *task.Request) (err error) {
 
 // request is the call as its receiver will see it, without the arguments.
 func (o *Outgoing) request(c codec.Codec) *task.Request {
+	eta, expires := o.Times(o.Now)
 	req := &task.Request{
 		ID: o.ID, Name: o.Task, RootID: o.RootID, ParentID: o.ParentID, Group: o.GroupID, GroupIndex: o.GroupIndex,
 		Arguments: task.Arguments{Codec: c},
-		Retries:   o.Retries, ETA: o.ETA, Expires: o.Expires,
+		Retries:   o.Retries, ETA: eta, Expires: expires,
 		TimeLimit: o.TimeLimit, SoftTimeLimit: o.SoftTimeLimit, IgnoreResult: o.IgnoreResult,
 		ReplyTo: o.ReplyTo, CorrelationID: o.ID, Shadow: o.Shadow, Origin: o.Origin,
 		ReplacedNesting: o.ReplacedNesting, StampedHeaders: stampNames(o.StampedHeaders, o.Stamps), Stamps: o.Stamps,
@@ -137,12 +135,6 @@ func (o *Outgoing) request(c codec.Codec) *task.Request {
 	}
 	if req.Group == "" {
 		req.GroupIndex = -1
-	}
-	if req.ETA.IsZero() && o.Countdown > 0 {
-		req.ETA = o.Now.Add(o.Countdown)
-	}
-	if req.Expires.IsZero() && o.ExpiresIn > 0 {
-		req.Expires = o.Now.Add(o.ExpiresIn)
 	}
 	return req
 }
