@@ -52,14 +52,8 @@ func (s *servers) bringUp(ctx context.Context) error {
 		return nil
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	if slices.Contains(wanted, testserver.AMQPVariable) {
-		group.Go(func() error { return s.startRabbitMQ(ctx) })
-	}
-	if slices.Contains(wanted, testserver.PostgresVariable) {
-		group.Go(func() error { return s.startPostgreSQL(ctx) })
-	}
-	if slices.Contains(wanted, testserver.RedisVariable) {
-		group.Go(func() error { return s.startRedis(ctx) })
+	for _, variable := range wanted {
+		group.Go(func() error { return s.start(ctx, variable) })
 	}
 	return group.Wait()
 }
@@ -107,58 +101,45 @@ func removeAll(dir string) error {
 	}
 }
 
-func (s *servers) startRabbitMQ(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, privateTimeout)
-	defer cancel()
-	begin := time.Now()
-	server, err := instance.StartRabbitMQ(ctx, instance.RabbitMQConfig{Management: true})
-	if err != nil {
-		return err
-	}
-	s.atEnd(server.Close)
-	version, err := server.Version(ctx)
-	if err != nil {
-		return err
-	}
-	s.export(testserver.AMQPVariable, server.URL())
-	s.export(testserver.APIVariable, server.API())
-	sayReady("RabbitMQ", version, server.URL(), begin)
-	return nil
+// server is a private one.
+type server interface {
+	URL() string
+	Version(ctx context.Context) (string, error)
+	Close() error
 }
 
-func (s *servers) startPostgreSQL(ctx context.Context) error {
+// start brings up the server of a variable.
+func (s *servers) start(ctx context.Context, variable string) error {
 	ctx, cancel := context.WithTimeout(ctx, privateTimeout)
 	defer cancel()
 	begin := time.Now()
-	server, err := instance.StartPostgreSQL(ctx)
+	var name string
+	var private server
+	var err error
+	switch variable {
+	case testserver.AMQPVariable:
+		name = "RabbitMQ"
+		private, err = instance.StartRabbitMQ(ctx, instance.RabbitMQConfig{Management: true})
+	case testserver.PostgresVariable:
+		name = "PostgreSQL"
+		private, err = instance.StartPostgreSQL(ctx)
+	case testserver.RedisVariable:
+		name = "Redis"
+		private, err = instance.StartRedis(ctx, instance.RedisConfig{})
+	}
 	if err != nil {
 		return err
 	}
-	s.atEnd(server.Close)
-	version, err := server.Version(ctx)
+	s.atEnd(private.Close)
+	version, err := private.Version(ctx)
 	if err != nil {
 		return err
 	}
-	s.export(testserver.PostgresVariable, server.URL())
-	sayReady("PostgreSQL", version, server.URL(), begin)
-	return nil
-}
-
-func (s *servers) startRedis(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, privateTimeout)
-	defer cancel()
-	begin := time.Now()
-	server, err := instance.StartRedis(ctx, instance.RedisConfig{})
-	if err != nil {
-		return err
+	s.export(variable, private.URL())
+	if rabbit, ok := private.(*instance.RabbitMQ); ok {
+		s.export(testserver.APIVariable, rabbit.API())
 	}
-	s.atEnd(server.Close)
-	version, err := server.Version(ctx)
-	if err != nil {
-		return err
-	}
-	s.export(testserver.RedisVariable, server.URL())
-	sayReady("Redis", version, server.URL(), begin)
+	sayReady(name, version, private.URL(), begin)
 	return nil
 }
 
