@@ -87,7 +87,7 @@ func TestMismatchesReadLikePythons(t *testing.T) {
 			if !ok || mismatch.Text != c.want {
 				t.Fatalf("err = %v, want %s", err, c.want)
 			}
-			if exc := task.ExceptionFrom(err); exc.Type != "TypeError" || exc.Module != "builtins" {
+			if exc := task.Exceptions(nil).From(err); exc.Type != "TypeError" || exc.Module != "builtins" {
 				t.Errorf("Python would see %s.%s, want builtins.TypeError", exc.Module, exc.Type)
 			}
 		})
@@ -97,7 +97,7 @@ func TestMismatchesReadLikePythons(t *testing.T) {
 func TestWrongTypesNameTheParameter(t *testing.T) {
 	t.Parallel()
 	err := task.Arguments{Args: raws(`"tea"`, `"many"`)}.Decode(new(order))
-	if err == nil || task.ExceptionFrom(err).Type != "TypeError" {
+	if err == nil || task.Exceptions(nil).From(err).Type != "TypeError" {
 		t.Fatalf("err = %v, want a TypeError", err)
 	}
 	if got := err.Error(); !cmp.Equal(got[:len("task() argument 'count': ")], "task() argument 'count': ") {

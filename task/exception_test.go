@@ -55,7 +55,7 @@ func TestGoErrorsBecomePythonExceptions(t *testing.T) {
 		{task.ErrSoftTimeLimit, "billiard.exceptions.SoftTimeLimitExceeded"},
 		{task.ErrMaxRetries, "celery.exceptions.MaxRetriesExceededError"},
 	} {
-		exc := task.ExceptionFrom(c.err)
+		exc := task.Exceptions(nil).From(c.err)
 		if got := exc.Module + "." + exc.Type; got != c.want {
 			t.Errorf("%v becomes %s, want %s", c.err, got, c.want)
 		}
@@ -75,7 +75,7 @@ func TestRemoteErrorsAreReadAsTheyWereWritten(t *testing.T) {
 	if remote.Error() != "ValueError: ('boom', 2)" || remote.Traceback != "Traceback…" {
 		t.Errorf("remote = %q, traceback %q", remote, remote.Traceback)
 	}
-	passedOn := task.ExceptionFrom(fmt.Errorf("again: %w", remote))
+	passedOn := task.Exceptions(nil).From(fmt.Errorf("again: %w", remote))
 	if diff := cmp.Diff(task.Exception{Type: "ValueError", Module: "builtins", Message: remote.Args}, passedOn); diff != "" {
 		t.Error(diff)
 	}

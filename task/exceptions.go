@@ -59,9 +59,6 @@ func (x Exceptions) From(err error) Exception {
 	return namesake(err)
 }
 
-// ExceptionFrom is From without any rules.
-func ExceptionFrom(err error) Exception { return Exceptions(nil).From(err) }
-
 // namesake is the exception that is called as the error's Go type is.
 func namesake(err error) Exception {
 	for e := err; e != nil; e = errors.Unwrap(e) {

@@ -196,7 +196,7 @@ func TestRefusesWhatDoesNotFitAndNamesTheField(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := call(t.Context(), r, "id", positional(tt.data))
-			got := task.ExceptionFrom(err)
+			got := task.Exceptions(nil).From(err)
 			want := task.Exception{Type: tt.class, Module: "builtins", Message: []any{tt.message}}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -221,7 +221,7 @@ func TestWrongCallsFailAsInPython(t *testing.T) {
 		"access_record() got multiple values for argument 'data'":        {Args: []codec.Raw{codec.Raw(`{}`)}, Kwargs: map[string]codec.Raw{"data": codec.Raw(`{}`)}},
 	} {
 		_, err := call(t.Context(), r, "id", a)
-		if got := task.ExceptionFrom(err); got.Type != "TypeError" || got.Message[0] != want {
+		if got := task.Exceptions(nil).From(err); got.Type != "TypeError" || got.Message[0] != want {
 			t.Errorf("exception = %v, want TypeError %s", got, want)
 		}
 	}

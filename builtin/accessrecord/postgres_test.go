@@ -272,7 +272,7 @@ func TestWritesIntoATableOfDjango(t *testing.T) {
 	if diff := cmp.Diff([]accessrecord.Row{{ID: 1, Visit: want}}, rows); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	got := task.ExceptionFrom(s.one(t, "long", `{"path": "`+strings.Repeat("/", 201)+`"}`))
+	got := task.Exceptions(nil).From(s.one(t, "long", `{"path": "`+strings.Repeat("/", 201)+`"}`))
 	if got.Type != "ValueError" || !strings.Contains(got.Message[0].(string), "'path' has 201 characters, at most 200") {
 		t.Errorf("exception = %v, want a ValueError about path", got)
 	}

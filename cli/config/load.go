@@ -52,7 +52,6 @@ func (t Table) Load(s Sources) (*Values, error) {
 			origin.From = FromFile
 			return nil, &Error{Origin: origin, Err: err}
 		}
-		values.file = path
 	}
 	for _, key := range t {
 		it, err := s.value(key, f)

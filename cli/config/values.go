@@ -50,11 +50,7 @@ type item struct {
 type Values struct {
 	table Table
 	items map[string]item
-	file  string
 }
-
-// File is the path of the configuration file that was read, "" when there was none.
-func (v *Values) File() string { return v.file }
 
 // Keys returns the settings in the order of the table.
 func (v *Values) Keys() []Key { return v.table }

@@ -325,7 +325,7 @@ func TestRefusalsUseTheWordsOfCelery(t *testing.T) {
 			if err == nil || !strings.HasPrefix(err.Error(), c.text) {
 				t.Errorf("error = %v, want %s…", err, c.text)
 			}
-			if exc := task.ExceptionFrom(err); exc.Type != c.class {
+			if exc := task.Exceptions(nil).From(err); exc.Type != c.class {
 				t.Errorf("exception = %s, want %s", exc.Type, c.class)
 			}
 		})
