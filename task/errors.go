@@ -72,7 +72,7 @@ func Permanent(err error) error {
 	return &PermanentError{Err: err}
 }
 
-// RejectError sends the message away instead of storing an outcome. Make it with Reject or Requeue.
+// RejectError sends the message away instead of acknowledging it. Make it with Reject or Requeue.
 type RejectError struct {
 	Err     error // why; may be nil
 	Requeue bool
@@ -98,7 +98,7 @@ func (e *RejectError) PythonException() Exception {
 	return Exception{Type: "Reject", Module: "celery.exceptions", Message: []any{reason, e.Requeue}}
 }
 
-// Reject sends the message to the queue's dead letters (Celery's Reject).
+// Reject sends the message to the queue's dead letters (Celery's Reject); the task has failed.
 func Reject(err error) error { return &RejectError{Err: err} }
 
 // Requeue gives the message back to its queue at once (Celery's Reject with requeue=True). It comes again without delay: prefer
