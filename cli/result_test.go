@@ -66,6 +66,14 @@ func TestAllThatIsKnownOfAnOutcomeIsPrinted(t *testing.T) {
 			t.Errorf("%s = %s, want %s", key, text, want)
 		}
 	}
+	keep(t, env, task.Meta{
+		ID: "2", State: task.Success, Result: codec.Raw("1"), // as in a Django site, which keeps a text of the arguments
+		Extended: &task.Extended{Name: "shop.order", ArgsRepr: "(1,)", KwargsRepr: "{'k': 2}"},
+	})
+	stdout, _, err = inProcess(t, env, "result", "2", "-o", "json")
+	if texts := decode[map[string]any](t, stdout); err != nil || texts["args_repr"] != "(1,)" || texts["kwargs_repr"] != "{'k': 2}" || texts["args"] != nil {
+		t.Errorf("arguments that are kept as texts: %s, %v", stdout, err)
+	}
 	_, stderr, _ := inProcess(t, env, "result", "1", "--watch")
 	for _, want := range []string{"sent c\n", "sent group h: h1 h2\n"} {
 		if !strings.Contains(stderr, want) {

@@ -36,15 +36,17 @@ type reference struct {
 	Members []reference `json:"members,omitempty"`
 }
 
-// extended is there when the worker was told to store it.
+// extended is there when the worker was told to store it. Of the arguments a store keeps the values or a text for people.
 type extended struct {
-	Task    string          `json:"task"`
-	Args    json.RawMessage `json:"args"`
-	Kwargs  json.RawMessage `json:"kwargs"`
-	Worker  string          `json:"worker"`
-	Retries int             `json:"retries"`
-	Queue   string          `json:"queue"`
-	Stamps  map[string]any  `json:"stamps,omitempty"`
+	Task       string          `json:"task"`
+	Args       json.RawMessage `json:"args,omitempty"`
+	Kwargs     json.RawMessage `json:"kwargs,omitempty"`
+	ArgsRepr   string          `json:"args_repr,omitempty"`
+	KwargsRepr string          `json:"kwargs_repr,omitempty"`
+	Worker     string          `json:"worker"`
+	Retries    int             `json:"retries"`
+	Queue      string          `json:"queue"`
+	Stamps     map[string]any  `json:"stamps,omitempty"`
 }
 
 func jsonOutcome(meta task.Meta, remote *task.RemoteError) outcome {
@@ -58,8 +60,13 @@ func jsonOutcome(meta task.Meta, remote *task.RemoteError) outcome {
 	}
 	if x := meta.Extended; x != nil {
 		o.extended = &extended{
-			Task: x.Name, Args: asJSON(meta.Codec, x.Args), Kwargs: asJSON(meta.Codec, x.Kwargs),
-			Worker: x.Worker, Retries: x.Retries, Queue: x.Queue, Stamps: x.Stamps,
+			Task: x.Name, ArgsRepr: x.ArgsRepr, KwargsRepr: x.KwargsRepr, Worker: x.Worker, Retries: x.Retries, Queue: x.Queue, Stamps: x.Stamps,
+		}
+		if x.Args != nil {
+			o.Args = asJSON(meta.Codec, x.Args)
+		}
+		if x.Kwargs != nil {
+			o.Kwargs = asJSON(meta.Codec, x.Kwargs)
 		}
 	}
 	if remote != nil {
