@@ -193,7 +193,7 @@ func decode(id string, doc []byte) (task.Meta, error) {
 	}
 	meta, err := wire.DecodeResult(doc, nil)
 	if err != nil {
-		return task.Meta{}, fmt.Errorf("redis: outcome of %s: %w", id, err)
+		return task.Meta{}, fmt.Errorf("redis: outcome of %s: %w; in Redis only JSON is read: leave result_serializer at 'json' in Python", id, err)
 	}
 	meta.ID, meta.Codec = id, nil
 	return meta, nil

@@ -154,12 +154,23 @@ func (b *Backend) file(ctx context.Context, d *broker.Delivery) {
 	meta, err := wire.DecodeReply(d, b.cfg.Accept, b.cfg.Limits)
 	switch {
 	case err != nil:
-		b.cfg.Logger.WarnContext(ctx, "reply was not understood", "id", d.CorrelationID, "error", err)
+		b.refuse(ctx, d.CorrelationID, err)
 	case b.store.put(meta):
 		b.waiters.Deliver(meta)
 	}
 	if err := d.Settle(ctx, broker.Ack); err != nil { // it comes again; outcomes are idempotent
 		b.cfg.Logger.DebugContext(ctx, "reply was not acknowledged", "id", d.CorrelationID, "error", err)
+	}
+}
+
+// refuse ends the waits for a reply that cannot be read: there will be no other one.
+func (b *Backend) refuse(ctx context.Context, id string, err error) {
+	if errors.Is(err, codec.ErrRefused) {
+		err = fmt.Errorf("%w (a worker's setting is result_serializer)", err)
+	}
+	b.cfg.Logger.WarnContext(ctx, "reply was not understood", "id", id, "error", err)
+	if b.store.fail(id, err) {
+		b.waiters.Fail(id, fmt.Errorf("rpc: result of %s: %w", id, err))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -230,5 +231,32 @@ func TestRepliesThatAreNoRepliesAreDropped(t *testing.T) {
 	}
 	if meta, err := client.Wait(t.Context(), "1"); err != nil || meta.State != task.Success {
 		t.Errorf("meta = %+v, %v", meta, err)
+	}
+}
+
+// There will be no other reply: who waits hears of it, also when it came first.
+func TestAReplyThatCannotBeReadEndsTheWait(t *testing.T) {
+	t.Parallel()
+	client, worker, b := pair(t, rpc.Config{})
+	replyTo := expect(t, client, "1")
+	unreadable := broker.Message{
+		Body: []byte{0x81, 0xa1}, ContentType: "application/x-msgpack", ContentEncoding: "binary", CorrelationID: "1",
+	}
+	if err := b.Publish(t.Context(), broker.Address{RoutingKey: replyTo}, unreadable); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := client.Wait(t.Context(), "1"); !errors.Is(err, codec.ErrRefused) || !strings.Contains(err.Error(), "result_serializer") {
+			t.Fatalf("err = %v, want what is refused and the setting", err)
+		}
+	}
+	if err := client.Watch(t.Context(), "1", func(task.Meta) bool { return true }); !errors.Is(err, codec.ErrRefused) {
+		t.Errorf("watch: %v, want what is refused", err)
+	}
+	if err := worker.Store(t.Context(), outcome("2", replyTo, `2`)); err != nil {
+		t.Fatal(err)
+	}
+	if meta, err := client.Wait(t.Context(), "2"); err != nil || meta.State != task.Success {
+		t.Errorf("the next reply is %s, %v", meta.State, err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // ErrDropped is returned for an outcome that had to make room for newer ones before anybody asked for it: see Config.KeepBytes.
 var ErrDropped = errors.New("outcome was dropped, because too many came that nobody asked for; wait for outcomes while they come, or ignore them")
 
-// maxDropped bounds how many dropped outcomes are remembered, so that who asks for one does not wait for it in vain.
+// maxDropped bounds how many outcomes are remembered that cannot be had, so that who asks for one does not wait for it in vain.
 const maxDropped = 100_000
 
 // overhead is what an outcome takes beside its texts, about.
@@ -26,12 +26,12 @@ type store struct {
 	bytes int
 	order []string // ids of metas, oldest first; may name ids that were forgotten
 
-	dropped      map[string]struct{}
+	dropped      map[string]error // why an outcome cannot be had
 	droppedOrder []string
 }
 
 func newStore(limit int) store {
-	return store{limit: limit, metas: map[string]task.Meta{}, dropped: map[string]struct{}{}}
+	return store{limit: limit, metas: map[string]task.Meta{}, dropped: map[string]error{}}
 }
 
 // put files an outcome; false when a final one is there already, which stays.
@@ -59,10 +59,29 @@ func (s *store) put(meta task.Meta) bool {
 // makeRoom is called with mu held.
 func (s *store) makeRoom(id string) {
 	if s.metas[id].State.Ready() { // else there is more to come
-		s.dropped[id] = struct{}{}
-		s.droppedOrder = append(s.droppedOrder, id)
+		s.lose(id, ErrDropped)
 	}
 	s.drop(id)
+}
+
+// fail remembers why an outcome that came cannot be read; false when a final one is there already.
+func (s *store) fail(id string, err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.metas[id].State.Ready() {
+		return false
+	}
+	s.drop(id)
+	s.lose(id, err)
+	return true
+}
+
+// lose is called with mu held.
+func (s *store) lose(id string, err error) {
+	if _, known := s.dropped[id]; !known {
+		s.droppedOrder = append(s.droppedOrder, id)
+	}
+	s.dropped[id] = err
 	if len(s.droppedOrder) > maxDropped {
 		delete(s.dropped, s.droppedOrder[0])
 		s.droppedOrder = s.droppedOrder[1:]
@@ -75,8 +94,8 @@ func (s *store) get(id string) (task.Meta, error) {
 	if meta, ok := s.metas[id]; ok {
 		return meta, nil
 	}
-	if _, ok := s.dropped[id]; ok {
-		return task.Meta{}, fmt.Errorf("rpc: result of %s: %w", id, ErrDropped)
+	if err, ok := s.dropped[id]; ok {
+		return task.Meta{}, fmt.Errorf("rpc: result of %s: %w", id, err)
 	}
 	return task.Meta{ID: id, State: task.Pending}, nil
 }
