@@ -299,3 +299,21 @@ func TestRevokingTellsWhenNobodyCanHear(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatGetCannotGiveNamesTheTask(t *testing.T) {
+	t.Parallel()
+	app := newApp(t, taskq.Config{}, add())
+	work(t, app)
+	r, err := app.Send(t.Context(), task.Signature{Task: "tasks.add", Args: []any{1, 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := task.ResultAs[string](r).Get(t.Context()); err == nil || !strings.Contains(err.Error(), r.ID()) {
+		t.Errorf("of another type: %v, want the id", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := app.Result("unknown").Get(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "unknown") {
+		t.Errorf("of a context that ended: %v, want the id", err)
+	}
+}

@@ -78,7 +78,9 @@ func (r *Result[R]) Get(ctx context.Context) (R, error) {
 	if err != nil {
 		return value, err
 	}
-	err = meta.Value(&value)
+	if err = meta.Value(&value); err != nil && meta.State == Success {
+		err = r.failed("read", err)
+	}
 	return value, err
 }
 
@@ -90,7 +92,11 @@ func (r *Result[R]) Wait(ctx context.Context) (Meta, error) {
 	if r.ref.Group {
 		return joined(r.ref, func(member Ref) (Meta, error) { return ResultAt[any](member, r.results).Wait(ctx) })
 	}
-	return r.results.Wait(ctx, r.ref.ID)
+	meta, err := r.results.Wait(ctx, r.ref.ID)
+	if err != nil && err == ctx.Err() { //nolint:errorlint // bare: it names no task
+		err = r.failed("wait for", err)
+	}
+	return meta, err
 }
 
 // Meta returns what is known of the task now, without waiting; its state is Pending when nothing is.
