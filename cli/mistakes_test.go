@@ -113,6 +113,7 @@ func TestEachMistakeIsOneSentenceWithItsExitStatus(t *testing.T) {
 		{`send tasks.add --link-error {"task":"t","options":{"time_limit":1,"soft_time_limit":2}}`, cli.Usage, []string{"link_error[0]: the soft time limit 2s"}},
 		{"send tasks.add -o xml", cli.Usage, []string{`--output: "xml"`}},
 		{"result", cli.Usage, []string{"needs ID"}},
+		{"result x -b memory://", cli.Misconfigured, []string{"memory://", "--result-backend"}},
 		{"completion tcsh", cli.Usage, []string{`unknown shell "tcsh"`}},
 		{"purge", cli.Usage, []string{"delete all messages of celery", "--force"}},
 		{"queues -b localhost", cli.Usage, []string{"--broker:", "no scheme"}},

@@ -52,6 +52,9 @@ func (f *resultFlags) run(ctx context.Context, s *Session, args []string) error 
 		return Exit(Misconfigured, errors.New("results over rpc:// go to the process that sent the task and are kept nowhere else; "+
 			"use `send --wait`, or name a result store with --result-backend"))
 	}
+	if strings.HasPrefix(app.Config().ResultBackend, "memory:") {
+		return Exit(Misconfigured, errors.New("results in memory:// are kept by the worker's process alone; name another store with --result-backend"))
+	}
 	result := app.Result(args[0])
 	if !f.watch {
 		return s.await(ctx, result, limit, f.traceback)
