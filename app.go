@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/google/uuid"
+
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/result"
@@ -25,6 +27,7 @@ type App struct {
 	registry   task.Registry
 	middleware []task.Middleware
 	origin     string // who sends, as Celery writes it
+	oid        string // where to answer when nobody waits, as in Celery: a queue that need not exist
 	formats    *formats
 	clock      atomic.Int32 // of what is sent to workers besides tasks
 
@@ -74,7 +77,7 @@ func New(cfg Config) (*App, error) {
 	}
 	return &App{
 		cfg: cfg, log: cfg.Logger, formats: formats, opening: make(chan struct{}, 1), declared: map[string]bool{},
-		origin: fmt.Sprintf("gen%d@%s", os.Getpid(), host),
+		origin: fmt.Sprintf("gen%d@%s", os.Getpid(), host), oid: uuid.NewString(),
 	}, nil
 }
 

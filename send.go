@@ -119,6 +119,7 @@ func (a *App) prepare(ctx context.Context, conn *connection, s task.Signature) (
 			return nil, c.failed(err)
 		}
 	}
+	c.ReplyTo = cmp.Or(c.ReplyTo, a.oid)
 	if c.msg, err = wire.Encode(c.Outgoing); err != nil {
 		return nil, c.failed(&unsendable{err})
 	}
