@@ -196,7 +196,7 @@ func TestGoFollowsAPythonTaskAndItsChildren(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	python.Worker("shop", "-P", "solo", "-Q", "python")
+	celery := python.Worker("shop", "-P", "solo", "-Q", "python")
 	seen := map[task.State]string{}
 	for meta, err := range r.Watch(ctx) {
 		if err != nil {
@@ -210,6 +210,9 @@ func TestGoFollowsAPythonTaskAndItsChildren(t *testing.T) {
 	children, err := r.Children(ctx)
 	if err != nil || len(children) != 2 || children[0].IsGroup() || !children[1].IsGroup() || len(children[1].Members()) != 2 {
 		t.Fatalf("children = %+v, %v; want a task and a group of two", children, err)
+	}
+	for _, child := range append(children[1].Members(), children[0]) { // stopped in the middle of them, the worker may hang
+		celery.WaitForLog(child.ID() + "] succeeded")
 	}
 }
 
