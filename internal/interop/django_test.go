@@ -273,3 +273,25 @@ print(r.get(timeout=5), r._get_task_meta()["task_name"], r.args, r.kwargs, r.wor
 		t.Logf("%.20000s", pages)
 	}
 }
+
+func TestGoReadsWhatDjangoStoresInASerializerThatItAccepts(t *testing.T) {
+	t.Parallel()
+	django, strict := newSite(t)
+	django.Run(`
+from site_celery import app
+app.conf.update(result_serializer="msgpack", accept_content=["json", "msgpack"])
+app.backend.store_result("packed", {"n": 7}, "SUCCESS")
+`)
+	app := newAppOf(t, taskq.Config{
+		BrokerURL: "memory://", ResultBackend: strict.Config().ResultBackend, Accept: []string{"json", "msgpack"}, Logger: slog.New(slog.DiscardHandler),
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	packed, err := taskq.ResultOf[map[string]int](app, "packed").Get(ctx)
+	if err != nil || packed["n"] != 7 {
+		t.Errorf("packed = %v, %v", packed, err)
+	}
+	if _, err := strict.Result("packed").Get(ctx); err == nil || !strings.Contains(err.Error(), "result_serializer") {
+		t.Errorf("err = %v, want one that names the setting", err)
+	}
+}

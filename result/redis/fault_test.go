@@ -130,15 +130,7 @@ func TestALostSubscriptionIsMadeAgain(t *testing.T) {
 
 func TestAServerThatIsSilentDelaysAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	server := testserver.StartRedis(t)
-	b := opened(t, redis.Config{URL: server.URL})
-	ended := make(chan error)
-	go func() {
-		_, err := b.Wait(t.Context(), "t")
-		ended <- err
-	}()
-	eventually(t, "it is subscribed to", func() bool { return server.Do("PUBSUB", "CHANNELS") != "" })
-	server.Pause()
+	server, b, ended := silenced(t, opened)
 	brief, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := b.Store(brief, success("t", "1")); !errors.Is(err, result.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
@@ -265,15 +257,7 @@ func TestACommandThatIsGivenUpTakesNoOtherWithIt(t *testing.T) {
 
 func TestCloseDoesNotWaitForASilentServer(t *testing.T) {
 	t.Parallel()
-	server := testserver.StartRedis(t)
-	b := open(t, redis.Config{URL: server.URL})
-	ended := make(chan error)
-	go func() {
-		_, err := b.Wait(t.Context(), "t")
-		ended <- err
-	}()
-	eventually(t, "it is subscribed to", func() bool { return server.Do("PUBSUB", "CHANNELS") != "" })
-	server.Pause()
+	server, b, ended := silenced(t, open)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // the server would be given up after 10
 	defer cancel()
 	if err := b.Close(ctx); err != nil {
@@ -306,4 +290,19 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 		t.Error("it waits for the server")
 		<-opening
 	}
+}
+
+// silenced returns a server that has fallen silent under a wait for the task t.
+func silenced(t *testing.T, open func(*testing.T, redis.Config) *redis.Backend) (*testserver.RedisServer, *redis.Backend, <-chan error) {
+	t.Helper()
+	server := testserver.StartRedis(t)
+	b := open(t, redis.Config{URL: server.URL})
+	ended := make(chan error)
+	go func() {
+		_, err := b.Wait(t.Context(), "t")
+		ended <- err
+	}()
+	eventually(t, "it is subscribed to", func() bool { return server.Do("PUBSUB", "CHANNELS") != "" })
+	server.Pause()
+	return server, b, ended
 }
