@@ -234,3 +234,18 @@ func TestOutcomesTellWhatWasCalled(t *testing.T) {
 		}
 	})
 }
+
+// A traceback says where an error came out of a task; nothing came out of one that never ran, was given up, or had its message rejected.
+func TestOnlyWhatATaskReturnsHasATraceback(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, plan{tasks: endings()})
+		for name, want := range map[string]bool{"fail": true, "panic": true, "odd": true, "slow": false, "reject": false, "unknown": false} {
+			meta := h.outcome(h.send(task.Signature{Task: name}))
+			if meta.State != task.Failure || (meta.Traceback != "") != want {
+				t.Errorf("%s: %s with the traceback %q", name, meta.State, meta.Traceback)
+			}
+		}
+		time.Sleep(time.Minute) // of virtual time: until the task that was given up has returned
+	})
+}

@@ -62,6 +62,12 @@ func TestACallThatMustNotWaitFailsWhileTheBrokerIsAway(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	answered := task.Remote[number, int]("square", task.FailFast()) // needs a reply queue, which could only be waited for
+	brief, end := context.WithTimeout(t.Context(), 10*time.Second)
+	defer end()
+	if _, err := answered.Send(brief, client, number{2}); !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a call that is answered: %v, want ErrUnavailable at once", err)
+	}
 	proxy.Resume()
 	patient := task.Remote[number, int]("square", task.IgnoreResult())
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
