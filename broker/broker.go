@@ -49,6 +49,9 @@ type ConsumeConfig struct {
 	AutoAck bool
 	// Exclusive asks to be the only consumer of the queues.
 	Exclusive bool
+	// Priority of the consumer (RabbitMQ's x-priority): while one with a higher priority takes messages, the others get none. 0 is the
+	// default.
+	Priority int
 }
 
 // Address is where a message goes.
@@ -126,7 +129,22 @@ type (
 	Delayer interface {
 		PublishDelayed(ctx context.Context, to Address, msg Message, delay time.Duration) error
 	}
+	// Parking lets people see what PublishDelayed has put off, and take it back. It may be slow, and hold messages up for a moment.
+	Parking interface {
+		// Parked passes on what waits until show returns false, in no order. A message may be missed, or shown twice, when it becomes
+		// due or is parked meanwhile.
+		Parked(ctx context.Context, show func(Parked) bool) error
+		// Unpark removes those messages for which match is true, and returns how many there were.
+		Unpark(ctx context.Context, match func(Parked) bool) (int, error)
+	}
 )
+
+// Parked is a message that waits for its time.
+type Parked struct {
+	Message
+	To  Address
+	Due time.Time // when it becomes visible in its queue; on RabbitMQ that may be before the task is due
+}
 
 // QueueStats is the state of one queue.
 type QueueStats struct {

@@ -36,11 +36,8 @@ func (w *Worker) accept(ctx context.Context, a *arrival) {
 		return
 	}
 	w.log.InfoContext(ctx, "task received", "task", req.DisplayName(), "id", req.ID, "queue", req.Queue)
-	if !w.gate(ctx, e) {
-		return
-	}
-	if err := w.pool.Submit(ctx, e.run); err != nil {
-		e.giveBack() // the worker stops; the delivery never started
+	if w.gate(ctx, e) {
+		w.submit(ctx, e)
 	}
 }
 
@@ -96,20 +93,6 @@ func (w *Worker) unsupported(ctx context.Context, e *execution, err error) {
 		v.reason = deadletter.Refused
 	}
 	e.finish(v, nil)
-}
-
-// gate decides whether a request may start: not after it has expired, not before its time. What may not is settled here.
-func (w *Worker) gate(ctx context.Context, e *execution) bool {
-	now := time.Now()
-	if e.expired(now) {
-		e.expire(ctx)
-		return false
-	}
-	if wait := e.req.ETA.Sub(now); wait > 0 {
-		e.park(ctx, wait)
-		return false
-	}
-	return true
 }
 
 // notRegisteredError is the failure of a call of an unknown task; its message is the bare name, as in Celery.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,9 @@ type execution struct {
 	claimed atomic.Bool
 	started time.Time
 	result  codec.Raw // of a success, encoded
+
+	mu     sync.Mutex              // guards cancel
+	cancel context.CancelCauseFunc // of the running handler's context; nil before and after
 }
 
 // claim reports whether the caller is the one who ends the execution.
@@ -65,6 +69,8 @@ func (e *execution) handle(ctx context.Context) ending {
 	ctx = task.WithUpdates(task.WithTrail(task.WithRequest(ctx, e.req), &e.trail), e.update)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	e.interruptible(cancel)
+	defer e.interruptible(nil)
 	defer e.limit(ctx, cancel)()
 	result, err := e.call(ctx)
 	end := ending{result: result, err: err}
@@ -72,6 +78,24 @@ func (e *execution) handle(ctx context.Context) ending {
 		end.cause = context.Cause(ctx)
 	}
 	return end
+}
+
+// interruptible says how to cancel the handler's context while it runs.
+func (e *execution) interruptible(cancel context.CancelCauseFunc) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cancel = cancel
+}
+
+// interrupt cancels the context of the handler, from any goroutine. It reports whether a handler runs.
+func (e *execution) interrupt(cause error) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.cancel == nil {
+		return false
+	}
+	e.cancel(cause)
+	return true
 }
 
 // maxFrames is how much of a panic's stack is kept.

@@ -1,0 +1,27 @@
+package worker
+
+import (
+	"context"
+	"time"
+)
+
+// gate decides whether a request may start: not after it has expired, not before its time. What may not is settled here.
+func (w *Worker) gate(ctx context.Context, e *execution) bool {
+	now := time.Now()
+	if e.expired(now) {
+		e.expire(ctx)
+		return false
+	}
+	if wait := e.req.ETA.Sub(now); wait > 0 {
+		e.park(ctx, wait)
+		return false
+	}
+	return true
+}
+
+// submit hands a request that may start to a slot; it waits for a free one.
+func (w *Worker) submit(ctx context.Context, e *execution) {
+	if err := w.pool.Submit(ctx, e.run); err != nil {
+		e.giveBack() // the worker stops; the delivery never started
+	}
+}
