@@ -13,7 +13,10 @@ import (
 
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/broker/mem"
 	"github.com/seed-399731e2/taskq/pool"
+	"github.com/seed-399731e2/taskq/result"
+	resultmem "github.com/seed-399731e2/taskq/result/mem"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
 )
@@ -294,4 +297,32 @@ func TestBatchesTellWhichCallsWereNotSent(t *testing.T) {
 			t.Errorf("an empty batch: %v", err)
 		}
 	})
+}
+
+func TestAnOpenBrokerIsUsedAndClosed(t *testing.T) {
+	t.Parallel()
+	b, results := mem.NewServer().Open(), resultmem.New(resultmem.Config{})
+	app, err := taskq.New(taskq.Config{Broker: b, Results: results, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := app.Send(t.Context(), task.Signature{Task: "tasks.add"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stats, err := b.Measure(t.Context(), "celery"); err != nil || stats.Messages != 1 {
+		t.Errorf("queue = %+v, %v", stats, err)
+	}
+	if err := app.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Probe(); !errors.Is(err, broker.ErrClosed) {
+		t.Errorf("the broker is still open: %v", err)
+	}
+	if _, err := results.Get(t.Context(), r.ID()); !errors.Is(err, result.ErrClosed) {
+		t.Errorf("the result store is still open: %v", err)
+	}
+	if _, err := taskq.New(taskq.Config{Broker: b, BrokerURL: "amqp://"}); !errors.Is(err, broker.ErrInvalid) {
+		t.Errorf("two brokers: %v", err)
+	}
 }

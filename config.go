@@ -7,6 +7,7 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/codec/auth"
+	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
 )
@@ -16,6 +17,10 @@ type Config struct {
 	// BrokerURL says what carries the messages: amqp:// or amqps:// (several, separated by semicolons, are tried in turn),
 	// sqlite:///path, memory:// (this process alone). "" is the embedded store: an SQLite file in the user's state directory.
 	BrokerURL string
+	// Broker is an open broker, in place of BrokerURL; Close closes it.
+	Broker broker.Broker
+	// Results is an open result store, in place of ResultBackend; Close closes it.
+	Results result.Backend
 	// ResultBackend says where outcomes go: rpc://, redis://user:password@host:6379/0 (rediss:// with TLS),
 	// postgres://user:password@host/name (the tables of django-celery-results), sqlite:///path, memory://, disabled://. "" is what suits
 	// the broker: rpc://

@@ -45,6 +45,9 @@ func scheme(url string) string {
 
 // checkURLs fills in the defaults and refuses what no room here speaks.
 func checkURLs(cfg *Config) error {
+	if cfg.Broker != nil {
+		return checkGiven(cfg)
+	}
 	if cfg.BrokerURL == "" {
 		cfg.BrokerURL = schemeSQLite + ":"
 	}
@@ -65,8 +68,22 @@ func checkURLs(cfg *Config) error {
 	return checkResults(cfg)
 }
 
+// checkGiven is checkURLs with a broker that is open already.
+func checkGiven(cfg *Config) error {
+	if cfg.BrokerURL != "" {
+		return fmt.Errorf("taskq: Broker and BrokerURL are both given: %w: give one of them", broker.ErrInvalid)
+	}
+	if cfg.ResultBackend == "" {
+		cfg.ResultBackend = defaultResults("")
+	}
+	return checkResults(cfg)
+}
+
 // checkResults refuses result stores that no room here speaks, with what to use instead.
 func checkResults(cfg *Config) error {
+	if cfg.Results != nil {
+		return nil
+	}
 	s := scheme(cfg.ResultBackend)
 	switch {
 	case s == schemeRPC, s == schemeSQLite, s == schemeMemory, s == schemeDisabled, s == schemePostgres:
@@ -122,6 +139,9 @@ func open(ctx context.Context, cfg Config, accept codec.Set) (*connection, error
 }
 
 func (c *connection) openBroker(ctx context.Context, cfg Config) (err error) {
+	if c.broker = cfg.Broker; c.broker != nil {
+		return nil
+	}
 	switch scheme(cfg.BrokerURL) {
 	case schemeMemory:
 		c.broker = mem.NewServer().Open()
@@ -151,6 +171,9 @@ func (c *connection) openBroker(ctx context.Context, cfg Config) (err error) {
 }
 
 func (c *connection) openResults(ctx context.Context, cfg Config, accept codec.Set) (err error) {
+	if c.results = cfg.Results; c.results != nil {
+		return nil
+	}
 	switch scheme(cfg.ResultBackend) {
 	case schemeMemory:
 		c.results = resultmem.New(resultmem.Config{Expires: cfg.ResultExpires})

@@ -122,6 +122,18 @@ func (b *Broker) Measure(ctx context.Context, name string) (stats broker.QueueSt
 	return stats, err
 }
 
+// Outstanding returns how many messages of the queue are not done with: those that wait, those handed out and not settled, and those
+// put off until later. It is 0 when the queue does not exist.
+func (b *Broker) Outstanding(name string) int {
+	b.server.mu.Lock()
+	defer b.server.mu.Unlock()
+	q := b.server.queues[name]
+	if q == nil {
+		return 0
+	}
+	return len(q.ready) + q.unsettled + q.parked
+}
+
 // DeleteQueue implements broker.Deleter.
 func (b *Broker) DeleteQueue(ctx context.Context, name string) error {
 	return b.do(ctx, "delete queue "+name, func(s *Server) error {

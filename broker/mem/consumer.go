@@ -125,6 +125,7 @@ func (c *Consumer) handOut(q *queue, it *item) *broker.Delivery {
 		settle = nil
 	} else {
 		c.unsettled[it] = q
+		q.unsettled++
 	}
 	msg := it.msg
 	msg.Headers = local.CloneTable(msg.Headers) // it may be handed out again
@@ -144,6 +145,7 @@ func (c *Consumer) settle(it *item, how broker.Disposition) error {
 		return fmt.Errorf("mem: %s: %w", how, broker.ErrStale)
 	}
 	delete(c.unsettled, it)
+	q.unsettled--
 	switch how {
 	case broker.Ack:
 	case broker.Requeue:
@@ -210,6 +212,7 @@ func (c *Consumer) close() {
 	unsettled := c.unsettled
 	c.unsettled = map[*item]*queue{}
 	for it, q := range unsettled {
+		q.unsettled--
 		c.broker.server.put(q, it)
 	}
 	delete(c.broker.consumers, c)

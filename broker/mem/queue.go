@@ -19,6 +19,8 @@ type queue struct {
 	consumers []*Consumer // the one whose turn it is comes first
 	unused    *time.Timer // deletes the queue; nil without x-expires
 	deleted   bool
+	unsettled int // handed out
+	parked    int // on their way here after a delay
 }
 
 // item is a message in one queue.

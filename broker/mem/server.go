@@ -154,9 +154,11 @@ func (s *Server) publish(to broker.Address, msg broker.Message, delay time.Durat
 			s.enter(q, it)
 			continue
 		}
+		q.parked++
 		time.AfterFunc(delay, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
+			q.parked--
 			s.enter(q, it)
 		})
 	}
