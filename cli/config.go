@@ -46,16 +46,34 @@ func (s *Session) printConfig(origins bool) error {
 	}
 	data := []setting{}
 	for _, key := range s.Config.Keys() {
-		line := setting{Name: key.Name, Value: s.Config.Show(key.Name), Env: key.Env(), Flag: flagName(key)}
-		row := []string{line.Name, orDash(line.Value)}
-		if origins {
-			line.Origin = s.Config.Origin(key.Name).String()
-			row = append(row, line.Origin)
+		for _, line := range s.lines(key) {
+			row := []string{line.Name, orDash(line.Value)}
+			if origins {
+				row = append(row, line.Origin)
+			} else {
+				line.Origin = ""
+			}
+			t.Rows, data = append(t.Rows, row), append(data, line)
 		}
-		t.Rows, data = append(t.Rows, row), append(data, line)
 	}
 	t.Data = data
 	return s.Print(t)
+}
+
+// lines are what is printed of a setting: one line, or one for each table that it consists of.
+func (s *Session) lines(key config.Key) []setting {
+	line := setting{
+		Name: key.Name, Value: s.Config.Show(key.Name), Env: key.Env(), Flag: flagName(key), Origin: s.Config.Origin(key.Name).String(),
+	}
+	if len(key.Fields) == 0 || line.Value == "" {
+		return []setting{line}
+	}
+	var lines []setting
+	for _, e := range s.Config.Entries(key.Name) {
+		line.Name, line.Value, line.Origin = e.Path, e.String(), e.Origin.String()
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func flagName(key config.Key) string {

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -62,10 +60,13 @@ func (t Table) readFile(path string) (*file, error) {
 	if err := toml.Unmarshal(data, &tree); err != nil {
 		return nil, syntaxError(path, string(data), err)
 	}
-	f := &file{path: path, texts: map[string]string{}, lines: t.keyLines(data)}
-	for name, value := range flatten(tree) {
+	f := &file{path: path, texts: map[string]string{}, lines: keyLines(data)}
+	for name, value := range t.flatten(tree) {
 		if err := t.add(f, name, value); err != nil {
 			line := f.lines[name]
+			if inside, ok := errors.AsType[*fieldError](err); ok {
+				line = f.lines[inside.path]
+			}
 			return nil, fmt.Errorf("%s:%d: %w\n%s", path, line, err, excerpt(string(data), line))
 		}
 	}
@@ -77,11 +78,14 @@ func (t Table) add(f *file, name string, value any) error {
 	if !ok {
 		return fmt.Errorf("unknown key %q%s", name, t.suggest(name))
 	}
-	text, err := fileText(value)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	text, err := key.fileText(value)
+	if err == nil {
+		_, err = key.parse(text)
 	}
-	if _, err := key.parse(text); err != nil {
+	if inside, ok := errors.AsType[*fieldError](err); ok {
+		return inside
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	f.texts[name] = text
@@ -93,18 +97,22 @@ func (t Table) suggest(name string) string {
 	for i, k := range t {
 		names[i] = k.Name
 	}
+	table, _, _ := strings.Cut(name, ".")
+	if s := Closest(table, t.structured()); s != "" {
+		return fmt.Sprintf("; did you mean the tables of %q?", s)
+	}
 	if s := Closest(name, names); s != "" {
 		return fmt.Sprintf("; did you mean %q?", s)
 	}
 	return "; `config` lists the keys"
 }
 
-// flatten joins the names of tables and keys with a dot.
-func flatten(tree map[string]any) map[string]any {
+// flatten joins the names of tables and keys with a dot. A setting that consists of tables stays whole.
+func (t Table) flatten(tree map[string]any) map[string]any {
 	flat := map[string]any{}
 	for name, value := range tree {
 		table, ok := value.(map[string]any)
-		if !ok {
+		if key, _ := t.Find(name); !ok || len(key.Fields) > 0 {
 			flat[name] = value
 			continue
 		}
@@ -115,7 +123,16 @@ func flatten(tree map[string]any) map[string]any {
 	return flat
 }
 
-func fileText(value any) (string, error) {
+// fileText is a value of a file in the form that it has in a variable.
+func (k Key) fileText(value any) (string, error) {
+	switch k.Kind {
+	case Tables, Records:
+		return jsonText(value, k.Name)
+	}
+	return plainText(value)
+}
+
+func plainText(value any) (string, error) {
 	switch v := value.(type) {
 	case string:
 		return v, nil
@@ -137,32 +154,6 @@ func fileText(value any) (string, error) {
 		return strings.Join(texts, ","), nil
 	}
 	return "", errors.New("the value is neither text, number, true, false nor an array of texts")
-}
-
-// keyLines finds the line of each key. The decoder tells lines only of fields that a struct does not have, so it is given one that
-// has the tables and no fields.
-func (t Table) keyLines(data []byte) map[string]int {
-	var tables []string
-	for _, k := range t {
-		if table, _, ok := strings.Cut(k.Name, "."); ok && !slices.Contains(tables, table) {
-			tables = append(tables, table)
-		}
-	}
-	fields := make([]reflect.StructField, len(tables))
-	for i, name := range tables {
-		tag := reflect.StructTag(fmt.Sprintf("toml:%q", name))
-		fields[i] = reflect.StructField{Name: "T" + strconv.Itoa(i), Type: reflect.TypeFor[struct{}](), Tag: tag}
-	}
-	target := reflect.New(reflect.StructOf(fields))
-	err := toml.NewDecoder(strings.NewReader(string(data))).DisallowUnknownFields().Decode(target.Interface())
-	lines := map[string]int{}
-	if missing, ok := errors.AsType[*toml.StrictMissingError](err); ok {
-		for _, e := range missing.Errors {
-			line, _ := e.Position()
-			lines[strings.Join(e.Key(), ".")] = line
-		}
-	}
-	return lines
 }
 
 func syntaxError(path, data string, err error) error {

@@ -18,6 +18,9 @@ const (
 	Seconds      // "90", "1.5" or Go's "1m30s"; not negative
 	Switch       // true or false
 	List         // texts with commas between them; an array in a file
+	Tables       // named tables, [queues.mail] in a file; elsewhere JSON, {"mail": {…}}
+	Records      // a list of tables, [[routes]] in a file; elsewhere JSON, [{…}]
+	Map          // a table of any keys, whose values are neither dates nor null; only in the tables of the two above
 )
 
 // String returns what a value of the kind is called in help texts.
@@ -35,6 +38,8 @@ func (k Kind) String() string {
 		return "bool"
 	case List:
 		return "list"
+	case Tables, Records, Map:
+		return "json"
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
@@ -60,6 +65,8 @@ type Key struct {
 	Hint string
 	// Help is one line.
 	Help string
+	// Fields are the keys of each table of a setting of the kind Tables or Records. They have no flags, aliases, secrets and defaults.
+	Fields Table
 }
 
 // Env is the environment variable of the key: TASKQ_WORKER_POOL for worker.pool.
@@ -80,7 +87,8 @@ func (t Table) Find(name string) (Key, bool) {
 // ErrTable is wrapped by the errors of Validate.
 var ErrTable = errors.New("invalid table of settings")
 
-// Validate refuses a table in which two settings have one name or flag, or a default that does not read.
+// Validate refuses a table in which two settings have one name or flag, a default that does not read, or tables with fields that are
+// no fields.
 func (t Table) Validate() error {
 	names, flags := map[string]bool{}, map[string]bool{}
 	for _, k := range t {
@@ -93,9 +101,25 @@ func (t Table) Validate() error {
 			return fmt.Errorf("config: %w: two settings have the flag --%s", ErrTable, k.Flag)
 		}
 		names[k.Name], flags[k.Flag] = true, true
+		if err := k.validateFields(); err != nil {
+			return err
+		}
 		if _, err := k.parse(k.Default); err != nil {
 			return fmt.Errorf("config: %w: default of %s: %w", ErrTable, k.Name, err)
 		}
 	}
 	return nil
+}
+
+// validateFields refuses tables without fields, fields without tables, and fields with what only whole settings have.
+func (k Key) validateFields() error {
+	if structured := k.Kind == Tables || k.Kind == Records; structured != (len(k.Fields) > 0) {
+		return fmt.Errorf("config: %w: %s: tables have fields, and nothing else has", ErrTable, k.Name)
+	}
+	for _, field := range k.Fields {
+		if field.Flag != "" || len(field.Aliases) > 0 || field.Secret || field.Default != "" || strings.Contains(field.Name, ".") {
+			return fmt.Errorf("config: %w: %s.%s is no field", ErrTable, k.Name, field.Name)
+		}
+	}
+	return k.Fields.Validate()
 }

@@ -72,6 +72,11 @@ func (s Sources) value(key Key, f *file) (item, error) {
 	if err != nil {
 		return item{}, &Error{Origin: origin, Err: err}
 	}
+	if entries, ok := parsed.([]Entry); ok {
+		for i := range entries {
+			locate(&entries[i], origin, f)
+		}
+	}
 	return item{text: text, parsed: parsed, origin: origin}, nil
 }
 

@@ -35,7 +35,9 @@ func (k Key) parse(text string) (any, error) {
 		return parseSwitch(text)
 	case List:
 		return parseList(text), nil
-	case Text:
+	case Tables, Records:
+		return k.parseJSON(text)
+	case Text, Map:
 	}
 	return text, nil
 }

@@ -76,10 +76,16 @@ func (v *Values) On(name string) bool { return as[bool](v, name) }
 // List returns the value of a List.
 func (v *Values) List(name string) []string { return as[[]string](v, name) }
 
+// Entries returns the tables of a setting of the kind Tables, by name, or Records, in their order.
+func (v *Values) Entries(name string) []Entry { return as[[]Entry](v, name) }
+
 // Show returns the value as text for people, without passwords.
 func (v *Values) Show(name string) string {
 	key, _ := v.table.Find(name)
 	text := v.get(name).text
+	if len(key.Fields) > 0 {
+		return showEntries(v.Entries(name))
+	}
 	if key.Kind == URL {
 		return MaskURL(text)
 	}
