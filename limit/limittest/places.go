@@ -99,9 +99,9 @@ func testExpiry(t *testing.T, h Harness) {
 func testExtend(t *testing.T, h Harness) {
 	here, there := open(t, h), open(t, h)
 	key := newKey()
-	wantHeld(t, here, lock(key, "a", 4*short))
+	wantHeld(t, here, lock(key, "a", 10*short))
 	extend(t, here, key, "a", long)
-	lapse(t, there, 5*short)
+	lapse(t, there, 11*short)
 	wantRefused(t, there, lock(key, "b", long), "a")
 	extend(t, here, key, "a", long)
 }
@@ -176,11 +176,11 @@ func testAgain(t *testing.T, h Harness) {
 		}
 	}
 	later, sooner := newKey(), newKey()
-	wantHeld(t, here, lock(later, "a", 4*short))
+	wantHeld(t, here, lock(later, "a", 10*short))
 	again(lock(later, "a", long))
 	wantHeld(t, here, lock(sooner, "a", long))
 	again(lock(sooner, "a", short))
-	lapse(t, here, 5*short)
+	lapse(t, here, 11*short)
 	wantRefused(t, here, lock(later, "b", long), "a")
 	wantRefused(t, here, lock(sooner, "b", long), "a")
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/seed-399731e2/taskq/internal/redisdial"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/result/internal/waiters"
@@ -70,7 +71,7 @@ return 1`
 
 // Backend is the result store in Redis. Make it with Open.
 type Backend struct {
-	endpoint *endpoint
+	endpoint *redisdial.Endpoint
 	prefix   string
 	expires  int64 // seconds; 0: for ever
 	log      *slog.Logger
@@ -90,14 +91,14 @@ var (
 
 // CheckURL returns what Open returns for a bad URL, without connecting.
 func CheckURL(url string) error {
-	_, err := parseURL(url)
+	_, err := redisdial.ParseURL(url)
 	return err
 }
 
 // Open connects to the server. It returns an error that wraps broker.ErrInvalid for a bad URL, result.ErrAccess for refused credentials
 // or a database that the server does not have, and result.ErrUnavailable when the server cannot be reached.
 func Open(ctx context.Context, cfg Config) (*Backend, error) {
-	ep, err := parseURL(cfg.URL)
+	ep, err := redisdial.ParseURL(cfg.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +112,7 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx)) // ended by Close
 	b.listener.init(b)
 	stop := context.AfterFunc(ctx, b.end) // or the connecting goes on without the caller
-	b.client, err = rueidis.NewClient(b.options())
+	b.client, err = rueidis.NewClient(b.endpoint.Options(b.life))
 	if !stop() {
 		err = ctx.Err()
 	}

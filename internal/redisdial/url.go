@@ -1,4 +1,4 @@
-package redis
+package redisdial
 
 import (
 	"cmp"
@@ -23,8 +23,8 @@ const (
 	answerTimeout = 10 * time.Second
 )
 
-// endpoint is what a URL says.
-type endpoint struct {
+// Endpoint is what a URL says. Make it with ParseURL.
+type Endpoint struct {
 	address            string // host:port
 	username, password string
 	database           int
@@ -34,9 +34,9 @@ type endpoint struct {
 	resp2              bool
 }
 
-// parseURL reads redis://user:password@host:6379/0 and rediss://…, with the query parameters that Celery and redis-py have for them
-// (celery/backends/redis.py, _params_from_url). Errors do not repeat the URL, which may hold a password.
-func parseURL(text string) (*endpoint, error) {
+// ParseURL reads redis://user:password@host:6379/0 and rediss://…, with the query parameters that Celery and redis-py have for them
+// (celery/backends/redis.py, _params_from_url). Errors wrap broker.ErrInvalid and do not repeat the URL, which may hold a password.
+func ParseURL(text string) (*Endpoint, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w: the URL cannot be read: special characters in the user name and password must be written in %%-code", broker.ErrInvalid)
@@ -50,7 +50,7 @@ func parseURL(text string) (*endpoint, error) {
 	default:
 		return nil, fmt.Errorf("redis: %w: a URL starts with redis:// or rediss://", broker.ErrInvalid)
 	}
-	ep := &endpoint{connect: connectTimeout, answer: answerTimeout, name: "taskq"}
+	ep := &Endpoint{connect: connectTimeout, answer: answerTimeout, name: "taskq"}
 	host := cmp.Or(u.Hostname(), defaultHost)
 	ep.address = net.JoinHostPort(host, cmp.Or(u.Port(), defaultPort))
 	ep.username = u.User.Username()
@@ -61,7 +61,7 @@ func parseURL(text string) (*endpoint, error) {
 	return ep, nil
 }
 
-func (ep *endpoint) readQuery(u *url.URL, host string) (err error) {
+func (ep *Endpoint) readQuery(u *url.URL, host string) (err error) {
 	q, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return errors.New("the parameters of the URL cannot be read")
