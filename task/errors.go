@@ -26,6 +26,9 @@ var (
 	ErrNotRegistered = errors.New("task is not registered")
 	// ErrWorkerLost: the worker died while it ran the task (WorkerLostError).
 	ErrWorkerLost = errors.New("worker lost")
+	// ErrLockLost: the task runs no longer under its limit, Unique or MaxConcurrent: its worker could not say in time that it is alive,
+	// and another call may have its place. One that ends for this reason runs again when it may.
+	ErrLockLost = errors.New("lock lost")
 	// ErrMaxRetries: no try is left (MaxRetriesExceededError).
 	ErrMaxRetries = errors.New("max retries exceeded")
 )
@@ -128,6 +131,23 @@ func (e *ArgumentError) Error() string { return e.Text }
 func (e *ArgumentError) PythonException() Exception {
 	return Exception{Type: "TypeError", Module: "builtins", Message: []any{e.Text}}
 }
+
+// ErrDuplicateCall is what a *DuplicateError matches.
+var ErrDuplicateCall = errors.New("call is a duplicate")
+
+// DuplicateError says that a call was not sent, because another one of its key waits or runs; see Unique.
+type DuplicateError struct {
+	Task string
+	ID   string // of the other call
+}
+
+// Error names the other call.
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("task %s: %s of %s", e.Task, ErrDuplicateCall, e.ID)
+}
+
+// Unwrap returns ErrDuplicateCall.
+func (e *DuplicateError) Unwrap() error { return ErrDuplicateCall }
 
 // BatchError is returned for a batch of calls of which some were not sent.
 type BatchError struct {

@@ -20,6 +20,11 @@ type Settings struct {
 	TrackStarted bool
 	// Retry is nil when only RetryAfter retries.
 	Retry *RetryPolicy
+	// Throttle, Capacity and Unique say when the task may not start, or not be sent; nil: nothing keeps it. See RateLimit, MaxConcurrent
+	// and the option Unique.
+	Throttle *Throttle
+	Capacity *Capacity
+	Unique   *Uniqueness
 	// Hooks are the slot resources that the task needs.
 	Hooks []pool.Hook
 	// Middleware wraps the task's handler, the first one outermost.

@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -72,7 +73,7 @@ func Remote[A, R any](name string, opts ...Option) *Task[A, R] {
 	for _, o := range opts {
 		o.applyTask(&t.spec.Settings)
 	}
-	if err := t.spec.Call.Validate(); err != nil {
+	if err := errors.Join(t.spec.Call.Validate(), t.spec.checkLimits()); err != nil {
 		panic(fmt.Sprintf("task %s: %v", name, err))
 	}
 	return t
