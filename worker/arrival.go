@@ -15,6 +15,7 @@ type arrival struct {
 	known  int // deliveries that ended without an outcome, as its stamp says
 	deaths int // known, and those that the broker tells of
 
+	from    *source  // nil: a quarantine
 	suspect *suspect // nil: it came from a queue that the worker consumes
 	settled atomic.Bool
 }

@@ -21,6 +21,7 @@ func (w *Worker) gate(ctx context.Context, e *execution) bool {
 
 // submit hands a request that may start to a slot; it waits for a free one.
 func (w *Worker) submit(ctx context.Context, e *execution) {
+	e.delivery.from.ready(w.settling, w.pool)
 	if err := w.pool.Submit(ctx, e.run); err != nil {
 		e.giveBack() // the worker stops; the delivery never started
 	}

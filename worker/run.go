@@ -39,7 +39,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	defer w.loops.Wait()
 	w.startQuarantine()
-	consumer, err := w.open(ctx)
+	in, err := w.open(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = nil
@@ -47,13 +47,13 @@ func (w *Worker) Run(ctx context.Context) error {
 		stop()
 		return errors.Join(err, w.shutdown(detached, nil, nil))
 	}
-	w.setConsumer(consumer)
-	cancelled := w.cancelWhenStopping(detached, consumer)
+	w.setIntake(in)
+	cancelled := w.cancelWhenStopping(detached, in)
 	w.warnOfLongTasks(ctx)
 	w.log.InfoContext(ctx, "worker ready", "hostname", w.cfg.Hostname)
-	err = w.receive(ctx, consumer)
+	err = w.receive(ctx, in)
 	stop()
-	return errors.Join(err, w.shutdown(detached, consumer, cancelled))
+	return errors.Join(err, w.shutdown(detached, in, cancelled))
 }
 
 // declare makes sure of the queues.
@@ -96,26 +96,10 @@ func (w *Worker) topologyOf(queue string) broker.Topology {
 	return t
 }
 
-// open starts the consumer. Suspects that wait come first: what the consumer holds when one of them kills the process would be
-// suspected, too.
-func (w *Worker) open(ctx context.Context) (broker.Consumer, error) {
-	select {
-	case <-w.examined:
-	case <-ctx.Done():
-	}
-	consumer, err := w.cfg.Broker.Consume(ctx, broker.ConsumeConfig{
-		Queues: w.cfg.Queues, Prefetch: w.cfg.Concurrency * w.cfg.PrefetchMultiplier,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("worker: %w", err)
-	}
-	return consumer, nil
-}
-
 // receive takes deliveries until ctx is done. Submitting waits for a free slot, which is all the back-pressure there is.
-func (w *Worker) receive(ctx context.Context, consumer broker.Consumer) error {
+func (w *Worker) receive(ctx context.Context, in *intake) error {
 	for {
-		d, err := consumer.Next(ctx)
+		d, from, err := in.next(ctx)
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
@@ -127,6 +111,7 @@ func (w *Worker) receive(ctx context.Context, consumer broker.Consumer) error {
 		}
 		w.counts.received.Add(1)
 		a := arrive(d, nil)
+		a.from = from
 		if !w.takeTurn(ctx) {
 			_ = w.settleDelivery(a, broker.Requeue)
 			return nil
@@ -142,10 +127,10 @@ func (w *Worker) setPool(p pool.Pool) {
 	w.pool = p
 }
 
-func (w *Worker) setConsumer(c broker.Consumer) {
+func (w *Worker) setIntake(in *intake) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.consumer = c
+	w.intake = in
 }
 
 // pause waits for d; it reports whether the time is up rather than ctx done.

@@ -65,22 +65,6 @@ func (w *Worker) publishLater(ctx context.Context, to broker.Address, msg broker
 	return delayer.PublishDelayed(ctx, to, msg, delay)
 }
 
-// park puts a delivery that came before its time back into the broker until then, and settles it once that is confirmed.
-func (e *execution) park(ctx context.Context, wait time.Duration) {
-	e.claim()
-	msg := wire.Repark(e.delivery.Delivery, time.Now())
-	err := e.w.persist(e.w.settling, "task could not be parked", e.req, func(ctx context.Context) error {
-		return e.w.publishLater(ctx, broker.Address{RoutingKey: e.req.Queue}, msg, wait)
-	})
-	v := verdict{disposition: broker.Ack}
-	if err != nil {
-		v.disposition = broker.Requeue
-	}
-	e.w.log.DebugContext(ctx, "task parked", "task", e.req.DisplayName(), "id", e.req.ID, "eta", e.req.ETA)
-	_ = e.w.settleDelivery(e.delivery, v.disposition)
-	e.drop()
-}
-
 // expire settles a request that came too late: REVOKED for its caller, as in Celery.
 func (e *execution) expire(ctx context.Context) {
 	if !e.claim() {
@@ -135,7 +119,7 @@ func (w *Worker) attempt(ctx context.Context, last bool) (context.Context, conte
 // isFinal reports whether time does not mend the error. A delay queue that is missing and may not be declared here is one that
 // somebody can create.
 func isFinal(err error) bool {
-	return errors.Is(err, broker.ErrInvalid) || errors.Is(err, broker.ErrClosed) ||
+	return errors.Is(err, broker.ErrInvalid) || errors.Is(err, broker.ErrClosed) || errors.Is(err, broker.ErrStale) ||
 		errors.Is(err, result.ErrInvalid) || errors.Is(err, result.ErrClosed) ||
 		errors.Is(err, broker.ErrUnroutable) && !errors.Is(err, broker.ErrNoQueue)
 }

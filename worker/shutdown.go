@@ -83,23 +83,23 @@ func (w *Worker) warmIsOver(over context.Context) bool {
 	return true
 }
 
-// cancelWhenStopping cancels the consumer as soon as the worker stops, also while the receive loop is busy: what was not started
+// cancelWhenStopping cancels the consumers as soon as the worker stops, also while the receive loop is busy: what was not started
 // goes to other workers at once.
-func (w *Worker) cancelWhenStopping(ctx context.Context, consumer broker.Consumer) <-chan error {
+func (w *Worker) cancelWhenStopping(ctx context.Context, in *intake) <-chan error {
 	cancelled := make(chan error, 1)
 	w.watchers.Go(func() {
 		<-w.stopping.Done()
 		closing, cancel := context.WithTimeout(ctx, closeWait)
 		defer cancel()
-		cancelled <- consumer.Cancel(closing)
+		cancelled <- in.cancel(closing)
 	})
 	return cancelled
 }
 
 // shutdown is the one order in which everything ends: no new deliveries, the running tasks, their contexts cancelled, the rest given
-// back. The consumer is nil when the worker was stopped before it had one.
-func (w *Worker) shutdown(ctx context.Context, consumer broker.Consumer, cancelled <-chan error) error {
-	if consumer != nil {
+// back. There is no intake when the worker was stopped before it had one.
+func (w *Worker) shutdown(ctx context.Context, in *intake, cancelled <-chan error) error {
+	if in != nil {
 		if err := <-cancelled; err != nil && !errors.Is(err, broker.ErrClosed) {
 			w.log.WarnContext(ctx, "consumer could not be cancelled", "error", err)
 		}
@@ -109,8 +109,8 @@ func (w *Worker) shutdown(ctx context.Context, consumer broker.Consumer, cancell
 	closing, cancel := context.WithTimeout(ctx, closeWait)
 	defer cancel()
 	w.abandon(ctx)
-	if consumer != nil {
-		if err := consumer.Close(closing); err != nil && !errors.Is(err, broker.ErrClosed) {
+	if in != nil {
+		if err := in.close(closing); err != nil && !errors.Is(err, broker.ErrClosed) {
 			w.log.WarnContext(ctx, "consumer could not be closed", "error", err)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -21,8 +20,9 @@ type Worker struct {
 
 	running running
 	counts  counts
+	parking chan struct{} // one for each delivery on its way back into the broker until its time
 
-	loops    sync.WaitGroup // the quarantine
+	loops    sync.WaitGroup // the quarantine, and what parks
 	lived    survivors
 	turn     chan struct{} // full while somebody has the right to start tasks
 	poked    chan struct{} // this worker has sent a suspect to a quarantine; buffered
@@ -32,9 +32,9 @@ type Worker struct {
 	terminated context.CancelFunc
 	phases
 
-	mu       sync.Mutex // guards what Run sets against Stats and Resize
-	pool     pool.Pool
-	consumer broker.Consumer
+	mu     sync.Mutex // guards what Run sets against Stats and Resize
+	pool   pool.Pool
+	intake *intake
 }
 
 // Stats is the state of a worker.
@@ -59,7 +59,7 @@ func New(cfg Config) (*Worker, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	w := &Worker{cfg: cfg, log: cfg.Logger, handlers: map[*task.Spec]task.Handler{}, turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{})}
+	w := &Worker{cfg: cfg, log: cfg.Logger, handlers: map[*task.Spec]task.Handler{}, parking: make(chan struct{}, parkWindow), turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{})}
 	if w.cfg.Send == nil {
 		w.cfg.Send = w.send
 	}
@@ -95,13 +95,13 @@ func (w *Worker) Stats() Stats {
 func (w *Worker) Resize(ctx context.Context, slots int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.consumer == nil {
+	if w.intake == nil {
 		return errors.New("worker: resize: the worker does not run")
 	}
 	if err := w.pool.Resize(slots); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	if err := w.consumer.SetPrefetch(ctx, slots*w.cfg.PrefetchMultiplier); err != nil {
+	if err := w.intake.resize(ctx, w.prefetch(slots)); err != nil {
 		return fmt.Errorf("worker: resize: %w", err)
 	}
 	return nil
