@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/broker/internal/local"
+	"github.com/seed-399731e2/taskq/internal/record"
 )
 
 // Broker is one connection to a Server.
@@ -88,7 +89,7 @@ func (b *Broker) Probe() error {
 // PublishDelayed implements broker.Delayer. The message is routed now and enters its queues later.
 func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg broker.Message, delay time.Duration) error {
 	return b.do(ctx, "publish", func(s *Server) error {
-		if err := local.Check(to, msg); err != nil {
+		if err := record.Check(to, msg); err != nil {
 			return err
 		}
 		return s.publish(to, msg, delay)

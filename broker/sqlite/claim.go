@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/record"
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
 )
 
@@ -137,7 +138,7 @@ func (k *keeper) hand(session int64, orders []*order) error {
 
 // delivery makes what the consumer sees of the message.
 func (c *Consumer) delivery(m claimed) (*broker.Delivery, error) {
-	msg, err := decodeProperties(m.properties)
+	msg, err := record.Decode(m.properties)
 	if err != nil {
 		return nil, err
 	}

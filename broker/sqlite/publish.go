@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/broker/internal/local"
+	"github.com/seed-399731e2/taskq/internal/record"
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
 )
 
@@ -45,7 +46,7 @@ func (b *Broker) PublishBatch(ctx context.Context, batch []broker.Posting) []err
 			if fatal != nil {
 				return fatal
 			}
-			err := local.Check(p.To, p.Message)
+			err := record.Check(p.To, p.Message)
 			if err == nil {
 				err = newParcel(p.To, p.Message).send(tx)
 				if !errors.Is(err, broker.ErrUnroutable) {
@@ -75,7 +76,7 @@ func (b *Broker) Probe() error {
 
 // PublishDelayed implements broker.Delayer. The message is routed now and parked in its queues.
 func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg broker.Message, delay time.Duration) error {
-	if err := local.Check(to, msg); err != nil {
+	if err := record.Check(to, msg); err != nil {
 		return fmt.Errorf("sqlite: publish: %w", err)
 	}
 	p := newParcel(to, msg)
@@ -94,7 +95,7 @@ func newParcel(to broker.Address, msg broker.Message) parcel {
 	if p.body == nil {
 		p.body = []byte{}
 	}
-	p.properties = encodeProperties(msg)
+	p.properties = record.Encode(msg)
 	return p
 }
 

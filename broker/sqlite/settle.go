@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/record"
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
 )
 
@@ -90,7 +91,7 @@ func die(tx *sqlitedb.Tx, r receipt, deliveries int64) error {
 }
 
 func sendDead(tx *sqlitedb.Tx, to broker.Address, properties, body []byte) error {
-	msg, err := decodeProperties(properties)
+	msg, err := record.Decode(properties)
 	if err != nil {
 		return err
 	}

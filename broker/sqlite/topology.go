@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/broker/internal/local"
+	"github.com/seed-399731e2/taskq/internal/record"
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
 )
 
@@ -51,7 +52,7 @@ func declareExchange(tx *sqlitedb.Tx, x broker.Exchange, passive bool) error {
 	var spec []byte
 	err := tx.QueryRow("SELECT spec FROM broker_exchanges WHERE name = ?", []any{x.Name}, &spec)
 	if err == nil && !passive {
-		existing, err := decodeTable(spec)
+		existing, err := record.DecodeTable(spec)
 		if err != nil {
 			return fmt.Errorf("exchange %s: %w", x.Name, err)
 		}
@@ -66,7 +67,7 @@ func declareExchange(tx *sqlitedb.Tx, x broker.Exchange, passive bool) error {
 	if err := local.CheckExchange(x); err != nil {
 		return err
 	}
-	spec = encodeTable(broker.Table{
+	spec = record.EncodeTable(broker.Table{
 		"kind": string(x.Kind), "transient": x.Transient, "auto_delete": x.AutoDelete, "arguments": x.Arguments,
 	})
 	_, err = tx.Exec("INSERT INTO broker_exchanges (name, kind, spec) VALUES (?, ?, ?)", x.Name, string(x.Kind), spec)
@@ -85,7 +86,7 @@ func exchangeOf(spec broker.Table) broker.Exchange {
 
 // queueSpec keeps what two declarations are compared by. Type and MaxPriority are arguments there.
 func queueSpec(q broker.Queue) []byte {
-	return encodeTable(broker.Table{
+	return record.EncodeTable(broker.Table{
 		"transient": q.Transient, "auto_delete": q.AutoDelete, "exclusive": q.Exclusive, "arguments": q.WireArguments(),
 	})
 }
@@ -111,7 +112,7 @@ func (b *Broker) declareQueue(tx *sqlitedb.Tx, q broker.Queue, passive bool) err
 	if _, err := tx.Exec("UPDATE broker_queues SET idle_since = ? WHERE id = ? AND idle_since > 0", time.Now().UnixMilli(), found); err != nil {
 		return err
 	}
-	existing, err := decodeTable(spec)
+	existing, err := record.DecodeTable(spec)
 	if err != nil {
 		return fmt.Errorf("queue %s: %w", q.Name, err)
 	}
@@ -239,7 +240,7 @@ func dropUnbound(tx *sqlitedb.Tx, exchange string) error {
 	if err != nil {
 		return err
 	}
-	t, err := decodeTable(spec)
+	t, err := record.DecodeTable(spec)
 	if err != nil || !exchangeOf(t).AutoDelete {
 		return err
 	}

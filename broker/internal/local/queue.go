@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/record"
 )
 
 // Rules are what a queue's arguments mean.
@@ -25,7 +26,7 @@ type Rules struct {
 
 // ParseRules reads the arguments of the queue. The error wraps broker.ErrInvalid.
 func ParseRules(q broker.Queue) (Rules, error) {
-	if q.Name == "" || len(q.Name) > maxShort {
+	if q.Name == "" || len(q.Name) > record.MaxShort {
 		return Rules{}, fmt.Errorf("queue name of %d bytes: %w", len(q.Name), broker.ErrInvalid)
 	}
 	r := Rules{TTL: -1}
@@ -57,7 +58,7 @@ func (r *Rules) set(key string, value any) (err error) {
 		}
 		r.MaxPriority = uint8(n)
 	default: // RabbitMQ's other arguments have no meaning here; they only must be the same each time
-		return checkValue(value)
+		return record.CheckValue(value)
 	}
 	return err
 }
@@ -201,12 +202,12 @@ func integer(v any) (int64, bool) {
 
 // CheckExchange refuses exchanges that no broker here routes by. The error wraps broker.ErrInvalid.
 func CheckExchange(x broker.Exchange) error {
-	if x.Name == "" || len(x.Name) > maxShort {
+	if x.Name == "" || len(x.Name) > record.MaxShort {
 		return fmt.Errorf("exchange name of %d bytes: %w", len(x.Name), broker.ErrInvalid)
 	}
 	switch x.Kind {
 	case broker.Direct, broker.Fanout, broker.Topic:
-		return checkTable(x.Arguments, 0)
+		return record.CheckTable(x.Arguments)
 	}
 	return fmt.Errorf("exchange %s of kind %q: %w", x.Name, x.Kind, broker.ErrInvalid)
 }

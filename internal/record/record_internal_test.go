@@ -1,4 +1,4 @@
-package sqlite
+package record
 
 import (
 	"math"
@@ -42,7 +42,7 @@ func TestRecordsDecodeToWhatWasEncoded(t *testing.T) {
 			MessageID:  text.Draw(t, "message id"), Type: text.Draw(t, "type"), AppID: text.Draw(t, "app id"),
 			Timestamp: time.Unix(rapid.Int64Range(0, 1<<40).Draw(t, "timestamp"), 0),
 		}
-		got, err := decodeProperties(encodeProperties(msg))
+		got, err := Decode(Encode(msg))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,18 +53,18 @@ func TestRecordsDecodeToWhatWasEncoded(t *testing.T) {
 }
 
 func FuzzDamagedRecordsAreErrors(f *testing.F) {
-	f.Add(encodeProperties(broker.Message{}))
-	f.Add(encodeProperties(broker.Message{
+	f.Add(Encode(broker.Message{}))
+	f.Add(Encode(broker.Message{
 		ContentType: "application/json", Timestamp: time.Unix(1, 0),
 		Headers: broker.Table{"a": []any{int32(1), "x", broker.Table{"b": 1.5}}, "t": time.Unix(2, 0), "n": nil},
 	}))
-	f.Add([]byte{recordVersion, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, tagList, 0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Add([]byte{layoutVersion, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, tagList, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		msg, err := decodeProperties(data)
+		msg, err := Decode(data)
 		if err != nil {
 			return
 		}
-		if _, err := decodeProperties(encodeProperties(msg)); err != nil {
+		if _, err := Decode(Encode(msg)); err != nil {
 			t.Errorf("what was decoded does not encode: %v", err)
 		}
 	})

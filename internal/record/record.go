@@ -1,4 +1,5 @@
-package sqlite
+// Package record writes messages down, exactly: every property, and every header with its type. Stores of messages are built on it.
+package record
 
 import (
 	"encoding/binary"
@@ -10,10 +11,11 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 )
 
-// recordVersion is the first byte of a message's properties, so that the layout can change.
-const recordVersion = 1
+// layoutVersion is the first byte of a message's record, so that the layout can change.
+const layoutVersion = 1
 
-var errRecord = errors.New("damaged record")
+// ErrDamaged is wrapped by the errors of what is no record of this version.
+var ErrDamaged = errors.New("damaged record")
 
 // The tags of values, AMQP's where it has one (AMQP 0-9-1, field-value).
 const (
@@ -30,13 +32,13 @@ const (
 	tagTable  = 'F'
 )
 
-// encodeProperties writes all of the message but its body. Lengths and numbers are varints, and every header keeps its type.
-func encodeProperties(msg broker.Message) []byte {
+// Encode writes all of the message but its body, which Check lets pass. Lengths and numbers are varints, and every header keeps its type.
+func Encode(msg broker.Message) []byte {
 	transient := byte(0)
 	if msg.Transient {
 		transient = 1
 	}
-	b := append(make([]byte, 0, 256), recordVersion, transient, msg.Priority)
+	b := append(make([]byte, 0, 256), layoutVersion, transient, msg.Priority)
 	for _, s := range []string{
 		msg.ContentType, msg.ContentEncoding, msg.CorrelationID, msg.ReplyTo, msg.MessageID, msg.Type, msg.AppID,
 	} {
@@ -57,8 +59,8 @@ func appendString[S string | []byte](b []byte, s S) []byte {
 // appendTime writes seconds; the zero time is far outside of what a timestamp can be.
 func appendTime(b []byte, t time.Time) []byte { return binary.AppendVarint(b, t.Unix()) }
 
-// encodeTable is appendValue for what is checked to be a table of the types that a Table has.
-func encodeTable(t broker.Table) []byte { return appendValue(nil, t) }
+// EncodeTable writes a table of the types that a Table has.
+func EncodeTable(t broker.Table) []byte { return appendValue(nil, t) }
 
 func appendValue(b []byte, v any) []byte {
 	switch v := v.(type) {
@@ -92,14 +94,14 @@ func appendValue(b []byte, v any) []byte {
 		}
 		return b
 	}
-	return append(b, tagNil) // local.Check lets nothing else pass
+	return append(b, tagNil) // Check lets nothing else pass
 }
 
-// decodeProperties is the inverse of encodeProperties.
-func decodeProperties(data []byte) (broker.Message, error) {
+// Decode is the inverse of Encode.
+func Decode(data []byte) (broker.Message, error) {
 	r := reader{data: data}
-	if version := r.byte(); version != recordVersion {
-		return broker.Message{}, fmt.Errorf("%w: version %d", errRecord, version)
+	if version := r.byte(); version != layoutVersion {
+		return broker.Message{}, fmt.Errorf("%w: version %d", ErrDamaged, version)
 	}
 	msg := broker.Message{Transient: r.byte() == 1, Priority: r.byte()}
 	for _, s := range []*string{
@@ -113,7 +115,8 @@ func decodeProperties(data []byte) (broker.Message, error) {
 	return msg, r.err
 }
 
-func decodeTable(data []byte) (broker.Table, error) {
+// DecodeTable is the inverse of EncodeTable.
+func DecodeTable(data []byte) (broker.Table, error) {
 	r := reader{data: data}
 	t, _ := r.value(0).(broker.Table)
 	return t, r.err
@@ -126,7 +129,7 @@ type reader struct {
 }
 
 func (r *reader) fail() {
-	r.err, r.data = errRecord, nil
+	r.err, r.data = ErrDamaged, nil
 }
 
 func (r *reader) take(n uint64) []byte {
@@ -177,7 +180,7 @@ func (r *reader) time() time.Time {
 	return time.Unix(seconds, 0)
 }
 
-// maxNesting is more than local.Check lets in.
+// maxNesting is more than Check lets in.
 const maxNesting = 100
 
 func (r *reader) value(depth int) any {
