@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 	"github.com/seed-399731e2/taskq/result"
 )
 
@@ -71,7 +72,7 @@ func (b *Backend) prepare(ctx context.Context, c *pgx.Conn) (*layout, error) {
 		return nil, err
 	}
 	if len(widths) == 0 {
-		if err := create(ctx, c); sqlState(err) == "42501" {
+		if err := create(ctx, c); pgdial.State(err) == "42501" {
 			return nil, forbidden(err)
 		} else if err != nil {
 			return nil, err

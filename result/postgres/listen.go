@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 )
 
 const (
@@ -30,7 +32,7 @@ func (b *Backend) listen(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		log.note(ctx, b.cfg.Logger, "announcements of outcomes do not arrive", plain(err))
+		log.note(ctx, b.cfg.Logger, "announcements of outcomes do not arrive", pgdial.Plain(err))
 		timer := time.NewTimer(wait/2 + rand.N(wait/2))
 		select {
 		case <-timer.C:

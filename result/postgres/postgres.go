@@ -85,7 +85,7 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	ctx = context.WithoutCancel(ctx) // the store outlives who opened it
 	pool, err := pgxpool.NewWithConfig(ctx, conf)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: result store %s: %w", pgdial.Redacted(cfg.URL), plain(err))
+		return nil, fmt.Errorf("postgres: result store %s: %w", pgdial.Redacted(cfg.URL), pgdial.Plain(err))
 	}
 	b := &Backend{cfg: cfg, pool: pool, looking: make(chan struct{}, 1), queue: make(chan *request)}
 	b.reader.wake = make(chan struct{}, 1)

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"time"
+
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 )
 
 const (
@@ -23,7 +25,7 @@ func (s *sweep) maybe(ctx context.Context, b *Backend) {
 	}
 	more, err := b.deleteExpired(ctx, l)
 	if err != nil && ctx.Err() == nil {
-		b.cfg.Logger.WarnContext(ctx, "expired outcomes could not be deleted", "error", plain(err))
+		b.cfg.Logger.WarnContext(ctx, "expired outcomes could not be deleted", "error", pgdial.Plain(err))
 	}
 	s.due = time.Now().Add(min(sweepEvery, l.expires/10))
 	if more {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -116,7 +117,7 @@ func (b *Backend) follow(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		log.note(ctx, b.cfg.Logger, "outcomes could not be read", plain(err))
+		log.note(ctx, b.cfg.Logger, "outcomes could not be read", pgdial.Plain(err))
 		next := pace.next(look{begin: begin, end: time.Now(), all: all, fresh: fresh, failed: err != nil, slowest: b.slowest()})
 		if b.reader.waiting.Load() == 0 {
 			next = time.Hour
