@@ -257,6 +257,31 @@ func TestWriteHonoursItsContextAndClose(t *testing.T) {
 	}
 }
 
+func TestWriteThatIsGivenUpWhileTheFileIsLockedIsNotMade(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "taskq.db")
+	db, other := open(t, path), open(t, path)
+	table(t, db)
+	lock, err := other.SQL().BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := db.Write(ctx, insert(1)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("write to a file that another one has locked: %v, want the deadline", err)
+	}
+	if err := lock.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Write(t.Context(), insert(2)); err != nil {
+		t.Errorf("write afterwards: %v", err)
+	}
+	if got := count(t, db); got != 1 {
+		t.Errorf("%d numbers, want 1: the one given up must not be written", got)
+	}
+}
+
 func TestMigrateAppliesEachStepOnceAndRefusesNewerFiles(t *testing.T) {
 	t.Parallel()
 	db := open(t, filepath.Join(t.TempDir(), "taskq.db"))

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -78,8 +79,8 @@ func connect(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
 }
 
 // Write runs do in a transaction and returns once it is committed, or do's error when it is rolled back. do runs on another
-// goroutine and may run twice: when another write of its group fails, each is tried alone. ctx bounds the wait for do's turn; once
-// do runs, Write waits for it.
+// goroutine and may run twice: when another write of its group fails, each is tried alone. ctx bounds the wait for do's turn, and for
+// others who have locked the file; once do runs, Write waits for it.
 func (db *DB) Write(ctx context.Context, do func(*Tx) error) error {
 	w := &write{do: do, done: make(chan struct{})}
 	select {
@@ -149,14 +150,12 @@ func (w *writer) writeGroup(first *write) {
 		}
 		break
 	}
-	mine := group[:0]
+	group = slices.DeleteFunc(group, func(one *write) bool { return one.state.Load() == abandoned })
+	w.writeAll(group)
 	for _, one := range group {
-		if one.state.CompareAndSwap(waiting, taken) {
-			mine = append(mine, one)
+		if one.state.Load() != taken {
+			continue // it was given up while the file was locked
 		}
-	}
-	w.writeAll(mine)
-	for _, one := range mine {
 		if one.err == nil {
 			w.db.wake(one.topics)
 		}
@@ -172,11 +171,19 @@ func (w *writer) writeAll(group []*write) {
 	err := w.commit(group)
 	alone := err != nil && len(group) > 1 && !errors.Is(err, errNoLock)
 	for i, one := range group {
+		if !one.take() {
+			continue
+		}
 		one.err = err
 		if alone {
 			one.err = w.commit(group[i : i+1])
 		}
 	}
+}
+
+// take reports whether the write is the writer's: from then on its caller waits for it.
+func (w *write) take() bool {
+	return w.state.CompareAndSwap(waiting, taken) || w.state.Load() == taken
 }
 
 // commit runs the group in one transaction. The context is the connection's: a caller who leaves must not spoil the group.
@@ -194,6 +201,9 @@ func (w *writer) commit(group []*write) (err error) {
 		}
 	}()
 	for _, one := range group {
+		if !one.take() {
+			continue
+		}
 		one.topics = one.topics[:0]
 		tx.current = one
 		if err := one.do(tx); err != nil {
