@@ -94,13 +94,18 @@ func testInvalid(t *testing.T, h Harness) {
 	}
 }
 
-// all makes each call and returns their errors by name.
-func all(ctx context.Context, s limit.Store, key string) map[string]error {
+// all makes each call, which may take so long, and returns their errors by name.
+func all(ctx context.Context, most time.Duration, s limit.Store, key string) map[string]error {
 	errs := map[string]error{}
-	_, errs["acquire"] = s.Acquire(ctx, lock(key, "a", long))
-	errs["extend"] = s.Extend(ctx, key, "a", long)
-	_, errs["reserve"] = s.Reserve(ctx, key, limit.Rate{Every: long}, 0)
-	errs["release"] = s.Release(ctx, key, "a")
+	within := func(what string, call func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(ctx, most)
+		defer cancel()
+		errs[what] = call(ctx)
+	}
+	within("acquire", func(ctx context.Context) error { _, err := s.Acquire(ctx, lock(key, "a", long)); return err })
+	within("extend", func(ctx context.Context) error { return s.Extend(ctx, key, "a", long) })
+	within("reserve", func(ctx context.Context) error { _, err := s.Reserve(ctx, key, limit.Rate{Every: long}, 0); return err })
+	within("release", func(ctx context.Context) error { return s.Release(ctx, key, "a") })
 	return errs
 }
 
@@ -110,12 +115,12 @@ func testContext(t *testing.T, h Harness) {
 	release(t, s, key, "a") // so that it is connected
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for what, err := range all(ctx, s, key) {
+	for what, err := range all(ctx, patience, s, key) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v, want the context's end", what, err)
 		}
 	}
-	for what, err := range all(t.Context(), s, key) {
+	for what, err := range all(t.Context(), patience, s, key) {
 		if err != nil {
 			t.Errorf("%s afterwards: %v", what, err)
 		}
@@ -131,9 +136,7 @@ func testOutage(t *testing.T, h Harness) {
 	key, kept := newKey(), newKey()
 	wantHeld(t, s, lock(kept, "a", long))
 	frail.Break()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	for what, err := range all(ctx, s, key) {
+	for what, err := range all(t.Context(), 3*short, s, key) {
 		if !errors.Is(err, limit.ErrUnavailable) {
 			t.Errorf("%s while the store is away: %v, want ErrUnavailable", what, err)
 		}
@@ -147,7 +150,7 @@ func testOutage(t *testing.T, h Harness) {
 		return err == nil
 	})
 	wantRefused(t, s, lock(kept, "b", long), "a")
-	for what, err := range all(t.Context(), s, newKey()) {
+	for what, err := range all(t.Context(), patience, s, newKey()) {
 		if err != nil {
 			t.Errorf("%s afterwards: %v", what, err)
 		}
@@ -162,7 +165,7 @@ func testClose(t *testing.T, h Harness) {
 		if err := s.Close(t.Context()); err != nil {
 			t.Errorf("close: %v", err)
 		}
-		for what, err := range all(t.Context(), s, key) {
+		for what, err := range all(t.Context(), patience, s, key) {
 			if !errors.Is(err, limit.ErrClosed) {
 				t.Errorf("%s after close: %v, want ErrClosed", what, err)
 			}
