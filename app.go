@@ -29,6 +29,8 @@ type App struct {
 	origin     string // who sends, as Celery writes it
 	oid        string // where to answer when nobody waits, as in Celery: a queue that need not exist
 	formats    *formats
+	queues     *queues
+	router     router
 	clock      atomic.Int32 // of what is sent to workers besides tasks
 
 	opening chan struct{} // one place, for who opens conn: the others wait no longer than their contexts last
@@ -71,14 +73,32 @@ func New(cfg Config) (*App, error) {
 		return nil, err
 	}
 	formats.warn(cfg.Logger)
+	app := &App{
+		cfg: cfg, log: cfg.Logger, formats: formats, opening: make(chan struct{}, 1), declared: map[string]bool{}, oid: uuid.NewString(),
+	}
+	if err := app.arrange(); err != nil {
+		return nil, err
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
-	return &App{
-		cfg: cfg, log: cfg.Logger, formats: formats, opening: make(chan struct{}, 1), declared: map[string]bool{},
-		origin: fmt.Sprintf("gen%d@%s", os.Getpid(), host), oid: uuid.NewString(),
-	}, nil
+	app.origin = fmt.Sprintf("gen%d@%s", os.Getpid(), host)
+	return app, nil
+}
+
+// arrange reads the queues and the routes of the configuration.
+func (a *App) arrange() (err error) {
+	if a.queues, err = newQueues(&a.cfg); err != nil {
+		return err
+	}
+	for _, name := range a.cfg.Worker.Queues {
+		if err := a.queues.known(name); err != nil {
+			return fmt.Errorf("taskq: worker: %w", err)
+		}
+	}
+	a.router, err = newRouter(a.cfg.Routes, a.queues)
+	return err
 }
 
 // Config returns the configuration with its defaults filled in.
@@ -127,10 +147,12 @@ func (a *App) NewWorker(ctx context.Context) (*worker.Worker, error) {
 	}
 	opts := a.cfg.Worker
 	if len(opts.Queues) == 0 {
-		opts.Queues = []string{a.cfg.DefaultQueue}
+		opts.Queues = a.queues.consumed()
 	}
+	var broadcasts []string
+	opts.Queues, broadcasts = a.queues.split(opts.Queues)
 	return worker.New(worker.Config{
-		Options: opts, Broker: c.broker, Results: c.results, Registry: &a.registry, Middleware: a.middleware,
+		Options: opts, Broadcasts: broadcasts, Broker: c.broker, Results: c.results, Registry: &a.registry, Middleware: a.middleware,
 		Accept: a.formats.accept, Limits: a.cfg.Limits, Exceptions: a.cfg.Exceptions, Topology: a.topology, Send: a.followUp(c.broker),
 		Logger: a.log,
 	})
@@ -173,8 +195,12 @@ func (a *App) Close(ctx context.Context) error {
 	return conn.close(ctx)
 }
 
+// Topology is what is declared for a queue where Config.Declare allows it: as the configuration says, or as for any queue that it does
+// not have. It is empty for a broadcast.
+func (a *App) Topology(queue string) broker.Topology { return a.queues.topology(queue) }
+
 func (a *App) topology(queue string) broker.Topology {
-	return broker.TaskQueue(broker.Queue{Name: queue, Type: a.cfg.QueueType}).In(a.cfg.Declare)
+	return a.queues.topology(queue).In(a.cfg.Declare)
 }
 
 // connect returns the application's connection, opened by the first who needs it.

@@ -33,8 +33,18 @@ type Config struct {
 	ResultPersistent bool
 	// ResultKeyPrefix comes before every key in Redis (global_keyprefix in Celery's result_backend_transport_options).
 	ResultKeyPrefix string
-	// DefaultQueue is where calls go that name no queue, and what a worker consumes; "" means celery.
+	// DefaultQueue is where calls go that neither name a queue nor have a route, and what a worker consumes when there are no Queues; ""
+	// means celery.
 	DefaultQueue string
+	// Queues of the application, with their exchanges, bindings and arguments. A worker that names none consumes all of them.
+	Queues []Queue
+	// MissingQueues are those that are named and not among Queues.
+	MissingQueues MissingQueues
+	// MaxPriority is x-max-priority for all queues that have none of their own, except for quorum queues, which take none
+	// (task_queue_max_priority); 0 means none.
+	MaxPriority uint8
+	// Routes say where calls go that name no queue themselves.
+	Routes Routes
 	// Call holds the defaults of each call, for what neither the call nor its task's options say: Priority, IgnoreResult, ExpiresIn,
 	// Publish, Serializer, Compression, … What belongs to one call, such as its id, its ETA and its links, is not taken from here.
 	Call task.CallOptions

@@ -19,7 +19,11 @@ func (a *App) followUp(b broker.Broker) func(context.Context, task.Signature, co
 			s.Serializer = req.Envelope.ContentType() // who takes signed calls may take no others
 		}
 		now := time.Now()
-		out := wire.Outgoing{Signature: a.complete(ctx, s, now), Now: now, Origin: a.origin}
+		s, err := a.complete(ctx, s, now)
+		if err != nil {
+			return err
+		}
+		out := wire.Outgoing{Signature: s, Now: now, Origin: a.origin}
 		msg, err := a.encodeFollowUp(&out, args)
 		if err != nil {
 			return fmt.Errorf("taskq: %w", &unsendable{err})

@@ -21,7 +21,10 @@ import (
 // broker.ErrUnconfirmed leaves open whether the call was taken; to send it again with the same id is safe where the task is
 // idempotent. One that wraps broker.ErrInvalid says why the call cannot be sent as it is.
 func (a *App) Send(ctx context.Context, s task.Signature) (*task.Result[any], error) {
-	s = a.complete(ctx, s, time.Now())
+	s, err := a.complete(ctx, s, time.Now())
+	if err != nil {
+		return nil, err
+	}
 	for tries := 0; ; tries++ {
 		result, err := a.send(ctx, s)
 		if err == nil || !again(s, err, tries) {
@@ -64,7 +67,9 @@ func noteChild(ctx context.Context, s task.Signature) {
 	}
 }
 
-func (c *call) failed(err error) error { return fmt.Errorf("taskq: send %s: %w", c.Task, err) }
+func (c *call) failed(err error) error { return sendError(c.Task, err) }
+
+func sendError(task string, err error) error { return fmt.Errorf("taskq: send %s: %w", task, err) }
 
 // unsendable is an error of a call that cannot be sent as it is.
 type unsendable struct{ error }
@@ -76,14 +81,15 @@ func (*unsendable) Is(target error) bool { return target == broker.ErrInvalid }
 func (e *unsendable) Unwrap() error { return e.error }
 
 // complete fills in what the caller left open.
-func (a *App) complete(ctx context.Context, s task.Signature, now time.Time) task.Signature {
-	s = s.Complete(a.registry.Lookup(s.Task), a.cfg.Call)
+func (a *App) complete(ctx context.Context, s task.Signature, now time.Time) (task.Signature, error) {
+	d, err := a.destination(ctx, s)
+	if err != nil {
+		return s, sendError(s.Task, err)
+	}
+	s = d.Call
 	s.FailFast = s.FailFast || s.Publish != nil // each of the tries
 	if s.ID == "" {
 		s.ID = uuid.NewString()
-	}
-	if s.Queue == "" && s.Exchange == "" && s.RoutingKey == "" {
-		s.Queue = a.cfg.DefaultQueue
 	}
 	s.ETA, s.Expires = s.Times(now)
 	if parent := task.FromContext(ctx); parent != nil {
@@ -93,7 +99,7 @@ func (a *App) complete(ctx context.Context, s task.Signature, now time.Time) tas
 			s = s.Complete(nil, task.CallOptions{Priority: parent.Priority})
 		}
 	}
-	return s
+	return s, nil
 }
 
 // prepare makes the message of a call that is complete, and makes ready for its outcome.
@@ -141,18 +147,22 @@ func expect(ctx context.Context, store result.Backend, s task.Signature) (task.R
 }
 
 // publish declares the queue once, as Celery does, and sends. A queue that was deleted since is declared again, as far as the
-// configuration lets it be declared at all.
+// configuration lets it be declared at all. A broadcast needs somebody who listens.
 func (a *App) publish(ctx context.Context, b broker.Broker, out wire.Outgoing, msg broker.Message) error {
+	send := func() error { return deliver(ctx, b, address(out), msg, out.ETA.Sub(out.Now)) }
+	if out.Queue == "" { // an exchange must exist
+		return send()
+	}
 	for {
-		if out.Queue == "" { // an exchange must exist
-			return deliver(ctx, b, address(out), msg, out.ETA.Sub(out.Now))
-		}
 		fresh, err := a.declare(ctx, b, out.Queue)
 		if err != nil {
 			return err
 		}
-		err = deliver(ctx, b, address(out), msg, out.ETA.Sub(out.Now))
-		if err == nil || fresh || !errors.Is(err, broker.ErrUnroutable) {
+		err = send()
+		switch unroutable := errors.Is(err, broker.ErrUnroutable); {
+		case unroutable && a.queues.isBroadcast(out.Queue):
+			return fmt.Errorf("broadcast %s: no worker listens to it: %w", out.Queue, err)
+		case !unroutable || fresh:
 			return err
 		}
 		a.mu.Lock()

@@ -17,9 +17,11 @@ func (a *App) SendBatch(ctx context.Context, batch []task.Signature) ([]*task.Re
 	s := sending{
 		app: a, batch: make([]task.Signature, len(batch)), results: make([]*task.Result[any], len(batch)), errs: make([]error, len(batch)),
 	}
-	left := make([]int, len(batch))
+	var left []int
 	for i, signature := range batch {
-		s.batch[i], left[i] = a.complete(ctx, signature, time.Now()), i
+		if s.batch[i], s.errs[i] = a.complete(ctx, signature, time.Now()); s.errs[i] == nil {
+			left = append(left, i)
+		}
 	}
 	for tries := 0; ; tries++ {
 		away := s.send(ctx, left, tries)

@@ -27,8 +27,8 @@ const (
 // Creates reports whether the mode lets queues and exchanges be created.
 func (m DeclareMode) Creates() bool { return m == "" || m == DeclareAuto }
 
-// In returns what is left of the topology in the mode. Only queues are looked for in the passive one: messages are published to
-// queues, through the default exchange, so that nothing else need exist.
+// In returns what is left of the topology in the mode. Only queues are looked for in the passive one: most messages are published to
+// queues, through the default exchange, so that nothing else need exist. An exchange that is missing shows when it is published to.
 func (t Topology) In(mode DeclareMode) Topology {
 	switch mode {
 	case DeclareNever:
@@ -51,6 +51,9 @@ const (
 	Fanout ExchangeKind = "fanout"
 	Topic  ExchangeKind = "topic"
 )
+
+// Headers is the kind of exchange that routes by headers, on RabbitMQ alone: the arguments of a binding are what a message must have.
+const Headers ExchangeKind = "headers"
 
 // Exchange routes messages to queues. The zero values are Celery's: durable, kept.
 type Exchange struct {

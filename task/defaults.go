@@ -6,13 +6,11 @@ import (
 )
 
 // over returns the options with what they leave open taken from the defaults. A call that names a queue does not go to the exchange
-// of its task, and the other way round.
+// of its task, and the other way round; one that has only a routing key keeps it, for the queue or exchange of the defaults.
 func (c CallOptions) over(d CallOptions) CallOptions {
 	if c.Queue == "" && c.Exchange == "" {
-		c.Exchange = d.Exchange
-		if c.RoutingKey == "" {
-			c.Queue, c.RoutingKey = d.Queue, d.RoutingKey
-		}
+		c.Queue, c.Exchange = d.Queue, d.Exchange
+		c.RoutingKey = cmp.Or(c.RoutingKey, d.RoutingKey)
 	}
 	c.Shadow = cmp.Or(c.Shadow, d.Shadow)
 	c.Serializer = cmp.Or(c.Serializer, d.Serializer)

@@ -28,7 +28,12 @@ func (f taskOption) applyTask(s *Settings) { f(s) }
 
 // Queue sends to the named queue, in place of an exchange.
 func Queue(name string) CallOption {
-	return func(c *CallOptions) { c.Queue, c.Exchange, c.RoutingKey = name, "", "" }
+	return func(c *CallOptions) {
+		if c.Exchange != "" {
+			c.RoutingKey = "" // it was for that
+		}
+		c.Queue, c.Exchange = name, ""
+	}
 }
 
 // Exchange sends to an exchange that must exist, in place of a queue; RoutingKey says to whom it passes the call on. A call that no
@@ -37,9 +42,12 @@ func Exchange(name string) CallOption {
 	return func(c *CallOptions) { c.Queue, c.Exchange = "", name }
 }
 
-// RoutingKey is what an Exchange finds the queues by: a topic, say. Without an exchange it is the name of a queue, which is not declared.
+// RoutingKey is what an Exchange finds the queues by: a topic, say. With a Queue that has an exchange of another type than direct, it
+// is the key for that exchange; with any other queue it has no effect. Without either it is for the exchange of the queue that the call
+// goes to by its task, by route or by default; if that is direct, and nothing but the default led there, it is the name of a queue, which is
+// not declared.
 func RoutingKey(key string) CallOption {
-	return func(c *CallOptions) { c.Queue, c.RoutingKey = "", key }
+	return func(c *CallOptions) { c.RoutingKey = key }
 }
 
 // Priority of the message, 0 to 255; higher is first. The queue needs x-max-priority.

@@ -25,7 +25,8 @@ type Signature struct {
 type CallOptions struct {
 	ID    string // "": a new UUID
 	Queue string // "": by route, or the application's default queue
-	// Exchange and RoutingKey publish to an exchange that must exist, in place of Queue; a RoutingKey alone is taken to the default exchange.
+	// Exchange publishes to an exchange that must exist, in place of Queue. RoutingKey is for that, or for the exchange of the queue; see the
+	// option of its name.
 	Exchange, RoutingKey string
 	Priority             uint8
 	// Countdown is the delay until the task may start; ETA the time. ETA wins.

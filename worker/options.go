@@ -54,6 +54,8 @@ type Options struct {
 // Config is what a worker is made of.
 type Config struct {
 	Options
+	// Broadcasts are the names of fanout exchanges that the worker listens to besides Queues.
+	Broadcasts []string
 	Broker     broker.Broker
 	Results    result.Backend // nil: outcomes are not stored
 	Registry   *task.Registry

@@ -28,13 +28,13 @@ type Outgoing struct {
 	Compression codec.Compression // nil: none
 }
 
-// Address is where the call goes: to its exchange with its routing key, else through the default exchange to the queue that the
-// routing key names, else to its queue.
+// Address is where the call goes: to its exchange with its routing key, else through the default exchange to its queue, else to the
+// queue that the routing key names.
 func (o *Outgoing) Address() broker.Address {
-	if o.Exchange != "" || o.RoutingKey != "" {
-		return broker.Address{Exchange: o.Exchange, RoutingKey: o.RoutingKey}
+	if o.Exchange == "" && o.Queue != "" {
+		return broker.Address{RoutingKey: o.Queue}
 	}
-	return broker.Address{RoutingKey: o.Queue}
+	return broker.Address{Exchange: o.Exchange, RoutingKey: o.RoutingKey}
 }
 
 // Encode writes the call as a message of protocol 2, as Celery 5.6 does. The error names what cannot be sent.
