@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/broker/mem"
+	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
 )
@@ -254,6 +255,54 @@ func TestWhatTheBrokerHandsOutAgainIsNotParkedAsWell(t *testing.T) {
 			t.Errorf("stats = %+v, want the delivery to be given up", s)
 		}
 	})
+}
+
+// TestAnETAIsAMomentWhateverTheClockThatWroteIt: the bubble's time begins at midnight of 1 January 2000, UTC.
+func TestAnETAIsAMomentWhateverTheClockThatWroteIt(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		eta  string
+		want time.Duration // from the beginning until it starts
+	}{
+		"as Celery writes it":             {"2000-01-01T01:00:00.250000+00:00", time.Hour + 250*time.Millisecond},
+		"Zulu":                            {"2000-01-01T01:00:00Z", time.Hour},
+		"Beijing":                         {"2000-01-01T09:00:00.000000+08:00", time.Hour},
+		"west of Greenwich":               {"1999-12-31T19:30:00-05:30", time.Hour},
+		"no zone means UTC":               {"2000-01-01T01:00:00.000000", time.Hour},
+		"a space, and no zone":            {"2000-01-01 01:00:00", time.Hour},
+		"Berlin, before summer time":      {"2000-03-26T01:59:59+01:00", 85*24*time.Hour + time.Hour - time.Second},
+		"Berlin, a second later":          {"2000-03-26T03:00:00+02:00", 85*24*time.Hour + time.Hour},
+		"a countdown of 60 s, fast clock": {"2000-01-01T01:01:00+00:00", time.Hour + time.Minute}, // the sender's is an hour ahead
+		"a countdown of 60 s, slow clock": {"1999-12-31T23:01:00+00:00", 0},
+		"a moment ahead":                  {"2000-01-01T00:00:00.000001+00:00", time.Microsecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				var ran atomic.Int64
+				ran.Store(-1)
+				when := task.New("tasks.when", func(context.Context, none) (int, error) {
+					ran.Store(int64(time.Since(began)))
+					return 0, nil
+				})
+				h := start(t, plan{opts: worker.Options{Concurrency: 1}, tasks: []task.Definition{when}})
+				msg, err := wire.Encode(wire.Outgoing{Signature: when.S(none{}, task.ID("when")), Now: began, Origin: "test"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				msg.Headers["eta"] = tt.eta
+				h.publish(msg)
+				time.Sleep(tt.want + time.Second)
+				if got := time.Duration(ran.Load()); got < tt.want || got > tt.want+200*time.Millisecond {
+					t.Errorf("it started after %s, want %s", got, tt.want)
+				}
+				if s := h.worker.Stats(); s.Running != 0 {
+					t.Errorf("stats = %+v", s)
+				}
+			})
+		})
+	}
 }
 
 // forgetful is a broker whose deliveries go stale.

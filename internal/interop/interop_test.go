@@ -63,7 +63,7 @@ func newAppWith(t *testing.T, url string, opts worker.Options, tasks ...task.Def
 	return newAppOf(t, taskq.Config{BrokerURL: url, Logger: slog.New(slog.DiscardHandler), Worker: opts}, tasks...)
 }
 
-func newAppOf(t *testing.T, cfg taskq.Config, tasks ...task.Definition) *taskq.App {
+func newAppOf(t testing.TB, cfg taskq.Config, tasks ...task.Definition) *taskq.App {
 	t.Helper()
 	app, err := taskq.New(cfg)
 	if err != nil {
@@ -83,17 +83,9 @@ func newAppOf(t *testing.T, cfg taskq.Config, tasks ...task.Definition) *taskq.A
 }
 
 // runWorker runs the application's worker until the test ends.
-func runWorker(t *testing.T, app *taskq.App) {
+func runWorker(t testing.TB, app *taskq.App) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- app.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("worker: %v", err)
-		}
-	})
+	startWorker(t, app)
 }
 
 func lines(t *testing.T, output string) []map[string]any {

@@ -3,6 +3,7 @@ package testserver
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -57,6 +58,37 @@ func AMQPVhost(t testing.TB) string {
 	return address.String()
 }
 
+// QueueDepths returns how many messages there are in each queue of the vhost of an AMQP URL, those included that are with consumers.
+// RabbitMQ counts them every five seconds.
+func QueueDepths(t testing.TB, amqp string) map[string]int {
+	t.Helper()
+	address, err := url.Parse(amqp)
+	if err != nil {
+		t.Fatal("the broker's URL is no URL") // the error would quote the password
+	}
+	api, err := managementAPI(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vhost := url.PathEscape(strings.TrimPrefix(address.Path, "/"))
+	text, err := api.ask(t.Context(), http.MethodGet, "/api/queues/"+vhost+"?columns=name,messages", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var queues []struct {
+		Name     string
+		Messages int
+	}
+	if err := json.Unmarshal(text, &queues); err != nil {
+		t.Fatal(err)
+	}
+	depths := map[string]int{}
+	for _, q := range queues {
+		depths[q.Name] = q.Messages
+	}
+	return depths
+}
+
 // management is RabbitMQ's HTTP API.
 type management struct {
 	base *url.URL // without the password
@@ -81,11 +113,17 @@ func managementAPI(amqp *url.URL) (management, error) {
 
 // call makes one request; any answer that is not a success is an error.
 func (m management) call(ctx context.Context, method, path, body string) error {
+	_, err := m.ask(ctx, method, path, body)
+	return err
+}
+
+// ask makes one request and returns the answer.
+func (m management) ask(ctx context.Context, method, path, body string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, m.base.String()+path, strings.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("testserver: %w", err)
+		return nil, fmt.Errorf("testserver: %w", err)
 	}
 	req.Close = true // an idle connection's goroutines would look like a leak of the test
 	req.Header.Set("Content-Type", "application/json")
@@ -93,12 +131,12 @@ func (m management) call(ctx context.Context, method, path, body string) error {
 	req.SetBasicAuth(m.user.Username(), password)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("testserver: %w", err)
+		return nil, fmt.Errorf("testserver: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
 	if resp.StatusCode >= http.StatusMultipleChoices {
-		text, _ := io.ReadAll(resp.Body)
-		return fmt.Errorf("testserver: management API: %s: %s", resp.Status, text)
+		return nil, fmt.Errorf("testserver: management API: %s: %s", resp.Status, text)
 	}
-	return nil
+	return text, err
 }
