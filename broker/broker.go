@@ -50,7 +50,7 @@ type ConsumeConfig struct {
 	// Exclusive asks to be the only consumer of the queues.
 	Exclusive bool
 	// Priority of the consumer (RabbitMQ's x-priority): while one with a higher priority takes messages, the others get none. 0 is the
-	// default.
+	// default. The broker in memory looks at it when several wait in Next; the embedded store does not look at it.
 	Priority int
 }
 
@@ -134,7 +134,8 @@ type (
 		// Parked passes on what waits until show returns false, in no order. A message may be missed, or shown twice, when it becomes
 		// due or is parked meanwhile.
 		Parked(ctx context.Context, show func(Parked) bool) error
-		// Unpark removes those messages for which match is true, and returns how many there were.
+		// Unpark removes those messages for which match is true, and returns how many there were, also with an error. match must not
+		// use the broker.
 		Unpark(ctx context.Context, match func(Parked) bool) (int, error)
 	}
 )

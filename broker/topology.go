@@ -2,6 +2,7 @@ package broker
 
 import (
 	"maps"
+	"reflect"
 	"strings"
 )
 
@@ -10,6 +11,8 @@ type Topology struct {
 	Exchanges []Exchange
 	Queues    []Queue
 	Bindings  []Binding
+	// Links pass messages on from one exchange to another. Only RabbitMQ has them; the other brokers refuse them with ErrInvalid.
+	Links []Link
 	// Passive only checks that the exchanges and queues exist, whatever their properties, and creates nothing.
 	Passive bool
 }
@@ -40,7 +43,9 @@ func (t Topology) In(mode DeclareMode) Topology {
 }
 
 // IsEmpty reports whether there is nothing to declare.
-func (t Topology) IsEmpty() bool { return len(t.Exchanges)+len(t.Queues)+len(t.Bindings) == 0 }
+func (t Topology) IsEmpty() bool {
+	return len(t.Exchanges)+len(t.Queues)+len(t.Bindings)+len(t.Links) == 0
+}
 
 // ExchangeKind is AMQP's exchange type.
 type ExchangeKind string
@@ -50,6 +55,8 @@ const (
 	Direct ExchangeKind = "direct"
 	Fanout ExchangeKind = "fanout"
 	Topic  ExchangeKind = "topic"
+	// Headers routes by the message's headers and the binding's arguments (HeadersMatch), whatever the routing key.
+	Headers ExchangeKind = "headers"
 )
 
 // Headers is the kind of exchange that routes by headers, on RabbitMQ alone: the arguments of a binding are what a message must have.
@@ -92,6 +99,12 @@ type Binding struct {
 	Arguments            Table
 }
 
+// Link makes the exchange Source route messages with Key to the exchange Destination (RabbitMQ's exchange-to-exchange binding).
+type Link struct {
+	Source, Destination, Key string
+	Arguments                Table
+}
+
 // Arguments of a queue that every broker here understands (RabbitMQ's names).
 const (
 	ArgDeadLetterExchange   = "x-dead-letter-exchange"
@@ -131,8 +144,16 @@ func TaskQueue(q Queue) Topology {
 	}
 }
 
-// Matches reports whether a binding with key takes a message with routingKey on an exchange of this kind. In a topic key, * stands
-// for one word and # for any number of words, also none.
+// Takes reports whether an exchange of this kind routes a message to the binding's queue.
+func (k ExchangeKind) Takes(b Binding, routingKey string, headers Table) bool {
+	if k == Headers {
+		return HeadersMatch(b.Arguments, headers)
+	}
+	return k.Matches(b.Key, routingKey)
+}
+
+// Matches reports whether a binding with key takes a message with routingKey on an exchange of this kind, other than Headers. In a
+// topic key, * stands for one word and # for any number of words, also none.
 func (k ExchangeKind) Matches(key, routingKey string) bool {
 	switch k {
 	case Fanout:
@@ -160,4 +181,33 @@ func topicMatches(key, words []string) bool {
 		}
 	}
 	return len(key) == len(words)
+}
+
+// HeadersMatch reports whether a binding with the arguments takes a message with the headers on an exchange of kind Headers. The
+// argument x-match says whether all of the others must be there (the default) or any; those that start with x- count only for
+// all-with-x and any-with-x. An argument of nil asks for the header only, whatever its value.
+func HeadersMatch(arguments, headers Table) bool {
+	mode, _ := arguments["x-match"].(string)
+	mode, withX := strings.CutSuffix(mode, "-with-x")
+	for name, want := range arguments {
+		if name == "x-match" || strings.HasPrefix(name, "x-") && !withX {
+			continue
+		}
+		got, there := headers[name]
+		if matches := there && (want == nil || sameValue(want, got)); matches != (mode != "any") {
+			return mode == "any" // one that matches is enough for any, one that does not is too much for all
+		}
+	}
+	return mode != "any"
+}
+
+// sameValue compares values of headers; the width of a number does not matter.
+func sameValue(a, b any) bool {
+	wide := func(v any) any {
+		if n, ok := v.(int32); ok {
+			return int64(n)
+		}
+		return v
+	}
+	return reflect.DeepEqual(wide(a), wide(b))
 }

@@ -20,6 +20,7 @@ var (
 	_ broker.BatchPublisher = (*Broker)(nil)
 	_ broker.Prober         = (*Broker)(nil)
 	_ broker.Impatient      = (*Broker)(nil)
+	_ broker.Parking        = (*Broker)(nil)
 )
 
 // Broker is a RabbitMQ broker, or a cluster of them behind several URLs. It is safe for concurrent use.

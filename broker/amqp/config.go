@@ -58,6 +58,8 @@ type Config struct {
 	// Declare says whether PublishDelayed may declare its delay queues: "" and auto let it; else they must be there, each made by
 	// somebody who may (its error says how). It bears on nothing else: what Declare is told to declare, it declares.
 	Declare broker.DeclareMode
+	// Delays says in which queues delayed messages wait. "" is DelaysOwn.
+	Delays Delays
 	// Lazy lets Open return before the first connection, so that a worker can start while the broker is down. Only mistakes in the
 	// configuration are reported then; everything else waits for the broker until its context ends.
 	Lazy bool
@@ -93,6 +95,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, invalid("Config.Heartbeat", fmt.Sprintf("it is %v, AMQP counts whole seconds", c.Heartbeat))
 	case c.BackoffMax < c.BackoffMin:
 		return c, invalid("Config.BackoffMax", fmt.Sprintf("it is %v, below BackoffMin, %v", c.BackoffMax, c.BackoffMin))
+	case c.Delays != "" && c.Delays != DelaysOwn && c.Delays != DelaysCelery:
+		return c, invalid("Config.Delays", fmt.Sprintf("it is %q, use %s or %s", c.Delays, DelaysOwn, DelaysCelery))
 	case c.ConfirmWindow < 0:
 		return c, invalid("Config.ConfirmWindow", "it must not be negative")
 	case c.MaxBody < 0:

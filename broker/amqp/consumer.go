@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -56,6 +57,9 @@ func (b *Broker) newConsumer(cfg broker.ConsumeConfig) (*consumer, error) {
 	}
 	if err := checkPrefetch(cfg.Prefetch); err != nil {
 		return nil, err
+	}
+	if cfg.Priority < math.MinInt32 || cfg.Priority > math.MaxInt32 {
+		return nil, invalid("consumer priority", fmt.Sprintf("it is %d, it must fit 32 bits", cfg.Priority))
 	}
 	c := &consumer{
 		b: b, cfg: cfg,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,14 +15,7 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 )
 
-// Delayed messages wait in one queue per delay, whose messages expire after exactly that time and go back, through the default
-// exchange, to the queue that their routing key names. One delay per queue, because RabbitMQ expires messages at the head only. They
-// are quorum queues, which keep a message until its destination has confirmed it. A classic one forgets it at once: then it is lost
-// while the destination has no leader, as right after a restart, or when the server dies before the destination has written it.
 const (
-	parkPrefix = "taskq.delay."         // exchange and queue, followed by milliseconds
-	parkQuorum = parkPrefix + "quorum." // likewise, for quorum queues
-
 	parkStep    = 100 * time.Millisecond // the grid of short delays, which round up to it
 	parkExact   = 5 * time.Second        // up to here
 	parkFine    = 20 * time.Second       // then whole seconds up to here, then parkGrowth
@@ -34,29 +26,53 @@ const (
 	parkTrust = time.Minute
 )
 
-// delayQueue is one of the delay queues: its delay.
-type delayQueue time.Duration
+// Headers of a message that is parked. They do not leave this package.
+const (
+	headerDue      = "x-taskq-due"      // Unix milliseconds
+	headerExchange = "x-taskq-exchange" // where to go, but for the default exchange
+)
 
-// parking remembers which delay queues were declared and which destinations were seen.
-type parking struct {
-	mu       sync.Mutex
-	declared map[delayQueue]bool
-	seen     map[string]time.Time
+// destination is where a parked message goes: a queue, or an exchange.
+type destination struct{ queue, exchange string }
+
+func destinationOf(to broker.Address) destination {
+	if to.Exchange != "" {
+		return destination{exchange: to.Exchange}
+	}
+	return destination{queue: to.RoutingKey}
 }
 
-// PublishDelayed implements broker.Delayer for the default exchange; another exchange is ErrInvalid, since the message could not
-// keep both its way there and its routing key. Up to 5 s the message comes on time or up to 100 ms late; a longer delay waits in
-// the longest delay queue that is not longer, and comes early: the receiver parks it again for the rest. The expiration of msg does
-// not pass the delay queue. ErrUnroutable when the queue does not exist; that error wraps ErrNoQueue, too, when it is the delay queue
-// that is missing and Config.Declare does not let it be declared.
+func (d destination) String() string {
+	if d.exchange != "" {
+		return fmt.Sprintf("exchange %q", d.exchange)
+	}
+	return fmt.Sprintf("queue %q", d.queue)
+}
+
+// parking remembers what was declared for delays and which destinations were seen.
+type parking struct {
+	mu       sync.Mutex
+	declared map[string]bool // by delay queue, or celeryDelivery
+	seen     map[destination]time.Time
+	kinds    map[string]broker.ExchangeKind // of exchanges, for Celery's topology
+	warned   bool                           // that queues cannot be bound
+}
+
+// PublishDelayed implements broker.Delayer. Up to 5 s the message comes on time or up to 100 ms late; a longer delay waits in the
+// longest delay queue that is not longer, and comes early: the receiver parks it again for the rest. The expiration of msg does not
+// pass the delay queue. ErrUnroutable when the queue or the exchange does not exist; that error wraps ErrNoQueue, too, when it is the
+// delay queue that is missing and Config.Declare does not let it be declared. A message whose queue or exchange is gone when its time
+// comes goes to the queue LostQueue; one to an exchange where no queue takes it then vanishes.
 func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg broker.Message, delay time.Duration) error {
 	if delay <= 0 {
 		return b.Publish(ctx, to, msg)
 	}
-	if to.Exchange != "" {
-		return invalid("delayed message", "it must go to a queue through the default exchange; publish it there with the queue's name as routing key")
+	if to.Exchange == "" {
+		if err := checkName("queue name", to.RoutingKey); err != nil {
+			return err
+		}
 	}
-	if err := checkName("queue name", to.RoutingKey); err != nil {
+	if _, err := check(to, msg, b.cfg.MaxBody); err != nil {
 		return err
 	}
 	if to.FailFast {
@@ -67,22 +83,64 @@ func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg brok
 	if err := b.checkDestination(ctx, to); err != nil {
 		return err
 	}
-	via := delayQueue(parkBucket(delay))
 	msg.Expiration = 0 // would end the delay early
-	parked := broker.Address{Exchange: via.name(), RoutingKey: to.RoutingKey, FailFast: to.FailFast}
-	for again := false; ; again = true {
-		if err := b.declareParking(ctx, via); err != nil {
-			return err
-		}
-		err := b.Publish(ctx, parked, msg)
-		if !b.cfg.Declare.Creates() && errors.Is(err, broker.ErrUnroutable) {
-			return noParking(via, b.endpoints[0].vhost, b.cfg.Declare)
-		}
-		if again || !errors.Is(err, broker.ErrUnroutable) {
-			return err
-		}
-		b.parking.forget(via) // somebody deleted the delay queue
+	celery, err := b.celeryTakes(ctx, to, delay)
+	if err != nil {
+		return err
 	}
+	if celery {
+		return b.parkWithCelery(ctx, to, msg, delay)
+	}
+	return b.park(ctx, to, msg, delay)
+}
+
+// park puts the message into the delay queue for its delay.
+func (b *Broker) park(ctx context.Context, to broker.Address, msg broker.Message, delay time.Duration) error {
+	via := delayQueue{delay: parkBucket(delay), toExchange: to.Exchange != ""}
+	headers := maps.Clone(msg.Headers)
+	if headers == nil {
+		headers = broker.Table{}
+	}
+	headers[headerDue] = time.Now().Add(via.delay).UnixMilli()
+	delete(headers, headerExchange)
+	if via.toExchange {
+		headers[headerExchange] = to.Exchange
+	}
+	msg.Headers = headers
+	parked := broker.Address{Exchange: via.name(), RoutingKey: to.RoutingKey, FailFast: to.FailFast}
+	err := b.publishInto(ctx, parked, msg, via.name(), via.topology())
+	if !b.cfg.Declare.Creates() && errors.Is(err, broker.ErrUnroutable) {
+		return noParking(via, b.endpoints[0].vhost, b.cfg.Declare)
+	}
+	return err
+}
+
+// publishInto publishes to a part of the topology of delays, which is declared before, and once more if somebody has deleted it.
+func (b *Broker) publishInto(ctx context.Context, to broker.Address, msg broker.Message, part string, topology broker.Topology) error {
+	for again := false; ; again = true {
+		if err := b.declareOnce(ctx, part, topology); err != nil {
+			return err
+		}
+		err := b.Publish(ctx, to, msg)
+		if again || !b.cfg.Declare.Creates() || !errors.Is(err, broker.ErrUnroutable) {
+			return err
+		}
+		b.parking.forget(part)
+	}
+}
+
+// declareOnce declares a part of the topology of delays, unless this was done before or must not be done.
+func (b *Broker) declareOnce(ctx context.Context, part string, topology broker.Topology) error {
+	if b.parking.has(part) || !b.cfg.Declare.Creates() {
+		return nil
+	}
+	vhost := b.endpoints[0].vhost
+	err := b.request(ctx, b.requests(), func(ch *amqp091.Channel) error { return declareOn(ch, topology, vhost) })
+	if err != nil {
+		return fmt.Errorf("amqp: delay message: %w", err)
+	}
+	b.parking.add(part)
+	return nil
 }
 
 // parkBucket is the delay queue for a delay: rounded up to the grid when short, else the longest one that is not longer.
@@ -95,7 +153,7 @@ func parkBucket(delay time.Duration) time.Duration {
 	}
 	bucket := parkFine
 	for {
-		next := time.Duration(float64(bucket) * parkGrowth).Truncate(time.Second)
+		next := nextBucket(bucket)
 		if next > delay || next > parkLongest {
 			return bucket
 		}
@@ -103,102 +161,83 @@ func parkBucket(delay time.Duration) time.Duration {
 	}
 }
 
-func (q delayQueue) milliseconds() int64 { return time.Duration(q).Milliseconds() }
-
-func (q delayQueue) name() string { return parkPrefix + strconv.FormatInt(q.milliseconds(), 10) }
-
-func (q delayQueue) topology() broker.Topology {
-	queue := broker.Queue{Name: q.name(), Type: broker.Quorum, Arguments: broker.Table{
-		broker.ArgMessageTTL:         q.milliseconds(),
-		broker.ArgDeadLetterExchange: "",
-		"x-dead-letter-strategy":     "at-least-once",
-		"x-overflow":                 "reject-publish", // as that strategy demands
-	}}
-	return broker.Topology{
-		Exchanges: []broker.Exchange{{Name: queue.Name, Kind: broker.Fanout}},
-		Queues:    []broker.Queue{queue},
-		Bindings:  []broker.Binding{{Exchange: queue.Name, Queue: queue.Name}},
+// nextBucket is the bucket after one.
+func nextBucket(bucket time.Duration) time.Duration {
+	switch {
+	case bucket < parkExact:
+		return bucket + parkStep
+	case bucket < parkFine:
+		return bucket + time.Second
 	}
-}
-
-// declareParking declares the delay queue once. It has no x-expires: RabbitMQ would delete it with its messages when nothing but
-// publishing happened on it.
-func (b *Broker) declareParking(ctx context.Context, q delayQueue) error {
-	if b.parking.has(q) || !b.cfg.Declare.Creates() {
-		return nil
-	}
-	topology := q.topology()
-	vhost := b.endpoints[0].vhost
-	err := b.request(ctx, b.requests(), func(ch *amqp091.Channel) error { return declareOn(ch, topology, vhost) })
-	if err != nil {
-		return fmt.Errorf("amqp: delay message: %w", err)
-	}
-	b.parking.add(q)
-	return nil
+	return time.Duration(float64(bucket) * parkGrowth).Truncate(time.Second)
 }
 
 // noParking says which delay queue is missing, and how to make it.
 func noParking(q delayQueue, vhost string, mode broker.DeclareMode) error {
-	args := q.topology().Queues[0].WireArguments()
+	args := q.queue().WireArguments()
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(args)) {
 		list = append(list, fmt.Sprintf("%s=%#v", name, args[name]))
 	}
 	return fmt.Errorf("amqp: delay message: %w: %w: the delay queue %q is missing in vhost %q and declare is %s; create a durable fanout exchange and "+
-		"a durable queue of that name, the queue with the arguments %s, and bind one to the other, "+
+		"a durable queue of that name, the queue with the arguments %s, bind one to the other, and what they lead to, "+
 		"or delay once for %s with declare=auto as a user who may", broker.ErrUnroutable, broker.ErrNoQueue, q.name(), vhost, mode,
-		strings.Join(list, ", "), time.Duration(q))
+		strings.Join(list, ", "), q.delay)
 }
 
-// checkDestination looks whether the queue exists: after the delay, a message to a missing queue would vanish without a word.
+// checkDestination makes sure that the destination exists and that parked messages find back to it.
 func (b *Broker) checkDestination(ctx context.Context, to broker.Address) error {
-	if to.Optional || b.parking.isTrusted(to.RoutingKey) {
+	d := destinationOf(to)
+	if b.parking.isTrusted(d) {
 		return nil
 	}
-	_, err := b.Measure(ctx, to.RoutingKey)
-	if errors.Is(err, broker.ErrNoQueue) {
-		return fmt.Errorf("amqp: delay message for queue %q: %w", to.RoutingKey, broker.ErrUnroutable)
+	err := b.wayBack(ctx, d)
+	if errors.Is(err, broker.ErrNoQueue) || errors.Is(err, broker.ErrUnroutable) {
+		if to.Optional {
+			return nil
+		}
+		return fmt.Errorf("amqp: delay message for %s, which does not exist: %w", d, broker.ErrUnroutable)
 	}
-	if err != nil && !errors.Is(err, broker.ErrAccess) { // exclusive to another connection: it exists
-		return err
+	if err != nil {
+		return fmt.Errorf("amqp: delay message for %s: %w", d, err)
 	}
-	b.parking.trust(to.RoutingKey)
+	b.parking.trust(d)
 	return nil
 }
 
-func (p *parking) has(q delayQueue) bool {
+func (p *parking) has(part string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.declared[q]
+	return p.declared[part]
 }
 
-func (p *parking) add(q delayQueue) {
+func (p *parking) add(part string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.declared == nil {
-		p.declared = map[delayQueue]bool{}
+		p.declared = map[string]bool{}
 	}
-	p.declared[q] = true
+	p.declared[part] = true
 }
 
-func (p *parking) forget(q delayQueue) {
+func (p *parking) forget(part string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.declared, q)
+	delete(p.declared, part)
 }
 
-func (p *parking) isTrusted(queue string) bool {
+func (p *parking) isTrusted(d destination) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	seen, ok := p.seen[queue]
+	seen, ok := p.seen[d]
 	return ok && time.Since(seen) < parkTrust
 }
 
-func (p *parking) trust(queue string) {
+func (p *parking) trust(d destination) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.seen == nil || len(p.seen) >= 1000 { // names of reply queues would add up
-		p.seen = map[string]time.Time{}
+		p.seen = map[destination]time.Time{}
 	}
-	p.seen[queue] = time.Now()
+	p.seen[d] = time.Now()
 }

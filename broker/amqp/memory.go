@@ -53,6 +53,13 @@ func (m *memory) queue(name string) broker.Queue {
 	return m.queues[name]
 }
 
+// exchange returns what was declared under the name; the zero Exchange when nothing was.
+func (m *memory) exchange(name string) broker.Exchange {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.exchanges[name]
+}
+
 // forget drops a queue that is meant to be gone, with its bindings.
 func (m *memory) forget(queue string) {
 	m.mu.Lock()

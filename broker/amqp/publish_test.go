@@ -156,9 +156,10 @@ func TestDelayedMessageNeedsItsQueue(t *testing.T) {
 	if err := b.PublishDelayed(t.Context(), to, broker.Message{}, time.Second); !errors.Is(err, broker.ErrUnroutable) {
 		t.Errorf("delay for a missing queue = %v, want %v", err, broker.ErrUnroutable)
 	}
-	to.Exchange = "celery"
-	if err := b.PublishDelayed(t.Context(), to, broker.Message{}, time.Second); !errors.Is(err, broker.ErrInvalid) {
-		t.Errorf("delay for an exchange = %v, want %v", err, broker.ErrInvalid)
+	to.Exchange = "taskq.test.nowhere"
+	err := b.PublishDelayed(t.Context(), to, broker.Message{}, time.Second)
+	if !errors.Is(err, broker.ErrUnroutable) || !strings.Contains(err.Error(), `exchange "taskq.test.nowhere", which does not exist`) {
+		t.Errorf("delay for a missing exchange = %v, want %v", err, broker.ErrUnroutable)
 	}
 }
 
@@ -175,7 +176,7 @@ func TestDeletedDelayQueueIsDeclaredAgain(t *testing.T) {
 			t.Fatalf("publish delayed: %v", err)
 		}
 		ack(t, next(t, c))
-		if err := other.DeleteQueue(t.Context(), "taskq.delay.400"); err != nil {
+		if err := other.DeleteQueue(t.Context(), "taskq.delay.queue.400"); err != nil {
 			t.Fatal(err)
 		}
 	}

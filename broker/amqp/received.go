@@ -62,6 +62,8 @@ func message(d *amqp091.Delivery) broker.Message {
 		AppID:           d.AppId,
 		Body:            d.Body,
 	}
+	delete(msg.Headers, headerDue)
+	delete(msg.Headers, headerExchange)
 	if !msg.Timestamp.IsZero() {
 		msg.Timestamp = msg.Timestamp.UTC()
 	}

@@ -73,7 +73,11 @@ func (st *stream) consume(cfg broker.ConsumeConfig, queue, tag string) error {
 	if err := st.ch.Qos(prefetch, 0, false); err != nil {
 		return err
 	}
-	deliveries, err := st.ch.Consume(queue, tag, false, cfg.Exclusive, false, false, nil)
+	var args amqp091.Table
+	if cfg.Priority != 0 {
+		args = amqp091.Table{"x-priority": int32(cfg.Priority)}
+	}
+	deliveries, err := st.ch.Consume(queue, tag, false, cfg.Exclusive, false, false, args)
 	if err != nil {
 		return err
 	}

@@ -32,10 +32,14 @@ func (b *Broker) Declare(ctx context.Context, topology broker.Topology) error {
 	if err != nil {
 		return b.withDepth(ctx, err)
 	}
-	if !topology.Passive {
-		b.topology.remember(topology)
+	if topology.Passive {
+		return nil
 	}
-	return nil
+	b.topology.remember(topology)
+	if err := b.expectCelerys(ctx, topology); err != nil {
+		return err
+	}
+	return b.expectDelayed(ctx, topology)
 }
 
 // requests is the link for what is neither consuming nor publishing: one that is open anyway, and rather the one that no alarm
@@ -77,7 +81,7 @@ func (b *Broker) request(ctx context.Context, on *link, do func(*amqp091.Channel
 	return fmt.Errorf("amqp: %w: %w", broker.ErrUnavailable, err)
 }
 
-// declareOn declares exchanges, then queues, then bindings, and stops at the first that fails: its failure closes the channel.
+// declareOn declares exchanges, then queues, then bindings and links, and stops at the first that fails: its failure closes the channel.
 func declareOn(ch *amqp091.Channel, topology broker.Topology, vhost string) error {
 	for _, x := range topology.Exchanges {
 		if err := declareExchange(ch, x, topology.Passive); err != nil {
@@ -99,6 +103,15 @@ func declareOn(ch *amqp091.Channel, topology broker.Topology, vhost string) erro
 		}
 		if err := ch.QueueBind(bind.Queue, bind.Key, bind.Exchange, false, args); err != nil {
 			return declareError("binding of exchange "+bind.Exchange+" to queue", bind.Queue, vhost, err)
+		}
+	}
+	for _, link := range topology.Links {
+		args, _, err := encodeTable(link.Arguments, "link argument", 0)
+		if err != nil {
+			return err
+		}
+		if err := ch.ExchangeBind(link.Destination, link.Key, link.Source, false, args); err != nil {
+			return declareError("link of exchange "+link.Source+" to exchange", link.Destination, vhost, err)
 		}
 	}
 	return nil
@@ -135,7 +148,7 @@ func missingOrRefused(err error) error {
 	switch {
 	case isAway(err):
 		return fmt.Errorf("%w: %w: %s", broker.ErrUnavailable, errAway, text)
-	case isReply(err, codeNotFound) && strings.Contains(text, "exchange"):
+	case isReply(err, codeNotFound) && strings.Contains(text, "no exchange '"):
 		return fmt.Errorf("%w: %s", broker.ErrUnroutable, text)
 	case isReply(err, codeNotFound):
 		return fmt.Errorf("%w: %s", broker.ErrNoQueue, text)
@@ -148,14 +161,7 @@ func missingOrRefused(err error) error {
 // checkTopology refuses what RabbitMQ would answer by closing the connection, or what the client library cannot write.
 func checkTopology(topology broker.Topology) error {
 	for _, x := range topology.Exchanges {
-		if err := checkName("exchange name", x.Name); err != nil {
-			return err
-		}
-		known := x.Kind == broker.Direct || x.Kind == broker.Fanout || x.Kind == broker.Topic || x.Kind == "headers"
-		if !known && !strings.HasPrefix(string(x.Kind), "x-") && !topology.Passive {
-			return invalid(fmt.Sprintf("exchange %q", x.Name), fmt.Sprintf("unknown kind %q; use direct, fanout or topic", x.Kind))
-		}
-		if _, _, err := encodeTable(x.Arguments, "exchange argument", 0); err != nil {
+		if err := checkExchange(x, topology.Passive); err != nil {
 			return err
 		}
 	}
@@ -163,20 +169,39 @@ func checkTopology(topology broker.Topology) error {
 		if err := checkName("queue name", q.Name); err != nil {
 			return err
 		}
-		if _, _, err := encodeTable(q.WireArguments(), "queue argument", 0); err != nil {
+		if err := checkArguments("queue argument", q.WireArguments()); err != nil {
 			return err
 		}
 	}
 	for _, bind := range topology.Bindings {
 		if err := errors.Join(checkName("bound queue", bind.Queue), checkName("bound exchange", bind.Exchange),
-			checkShort("binding key", bind.Key)); err != nil {
+			checkShort("binding key", bind.Key), checkArguments("binding argument", bind.Arguments)); err != nil {
 			return err
 		}
-		if _, _, err := encodeTable(bind.Arguments, "binding argument", 0); err != nil {
+	}
+	for _, link := range topology.Links {
+		if err := errors.Join(checkName("link's source", link.Source), checkName("link's destination", link.Destination),
+			checkShort("link's key", link.Key), checkArguments("link argument", link.Arguments)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func checkExchange(x broker.Exchange, passive bool) error {
+	if err := checkName("exchange name", x.Name); err != nil {
+		return err
+	}
+	known := x.Kind == broker.Direct || x.Kind == broker.Fanout || x.Kind == broker.Topic || x.Kind == broker.Headers
+	if !known && !strings.HasPrefix(string(x.Kind), "x-") && !passive {
+		return invalid(fmt.Sprintf("exchange %q", x.Name), fmt.Sprintf("unknown kind %q; use direct, fanout, topic or headers", x.Kind))
+	}
+	return checkArguments("exchange argument", x.Arguments)
+}
+
+func checkArguments(what string, args broker.Table) error {
+	_, _, err := encodeTable(args, what, 0)
+	return err
 }
 
 func checkName(field, name string) error {

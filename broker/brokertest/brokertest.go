@@ -31,7 +31,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("Any", func(t *testing.T) {
 		for _, claims := range [][]claim{
 			declareClaims(), publishClaims(), messageClaims(), consumeClaims(), prefetchClaims(), settleClaims(),
-			expiryClaims(), depthClaims(), closeClaims(), delayClaims(), concurrencyClaims(), batchClaims(),
+			expiryClaims(), depthClaims(), closeClaims(), delayClaims(), concurrencyClaims(), batchClaims(), exchangeDelayClaims(), headersClaims(),
 		} {
 			for _, c := range claims {
 				t.Run(c.name, func(t *testing.T) {
@@ -41,6 +41,10 @@ func Run(t *testing.T, h Harness) {
 			}
 		}
 	})
+	// not parallel: on RabbitMQ, to look at what is parked holds it up for a moment
+	for _, c := range parkingClaims() {
+		t.Run(c.name, func(t *testing.T) { c.try(newFixture(t, h)) })
+	}
 	if h.Restart == nil {
 		return
 	}

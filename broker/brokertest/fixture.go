@@ -26,6 +26,7 @@ type full interface {
 	broker.Delayer
 	broker.BatchPublisher
 	broker.Prober
+	broker.Parking
 }
 
 // fixture is one test's view of the broker: the test itself, a connection of its own, and short verbs that fail the test.
@@ -47,7 +48,7 @@ func (f *fixture) open() full {
 	f.Helper()
 	b, ok := f.h.Open(f.T).(full)
 	if !ok {
-		f.Fatal("the broker lacks one of Purger, Deleter, Measurer, Delayer, BatchPublisher, Prober")
+		f.Fatal("the broker lacks one of Purger, Deleter, Measurer, Delayer, BatchPublisher, Prober, Parking")
 	}
 	f.Cleanup(func() {
 		ctx, cancel := f.cleanupContext()

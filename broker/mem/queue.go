@@ -129,10 +129,15 @@ func (it *item) stopExpiry() {
 	}
 }
 
-// dispatch hands ready messages to waiting consumers, in turn.
+// dispatch hands ready messages to waiting consumers: to the one of the highest priority, in turn among those of the same.
 func (q *queue) dispatch() {
 	for len(q.ready) > 0 {
-		i := slices.IndexFunc(q.consumers, (*Consumer).wants)
+		i := -1
+		for n, c := range q.consumers {
+			if c.wants() && (i < 0 || c.cfg.Priority > q.consumers[i].cfg.Priority) {
+				i = n
+			}
+		}
 		if i < 0 {
 			return
 		}

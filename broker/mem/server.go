@@ -6,6 +6,7 @@ package mem
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ type Server struct {
 	exchanges map[string]*exchange
 	queues    map[string]*queue
 	sequence  uint64 // of the last message published
+	parked    parkedHeap
 }
 
 type exchange struct {
@@ -37,6 +39,9 @@ func (s *Server) Open() *Broker { return &Broker{server: s, consumers: map[*Cons
 
 // declare is called with s.mu held, as everything below.
 func (s *Server) declare(b *Broker, t broker.Topology) error {
+	if err := local.CheckTopology(t); err != nil {
+		return err
+	}
 	for _, x := range t.Exchanges {
 		if err := s.declareExchange(x, t.Passive); err != nil {
 			return err
@@ -111,7 +116,10 @@ func (s *Server) bind(binding broker.Binding) error {
 	if s.queues[binding.Queue] == nil {
 		return fmt.Errorf("bind queue %q: %w", binding.Queue, broker.ErrNoQueue)
 	}
-	same := func(b broker.Binding) bool { return b.Queue == binding.Queue && b.Key == binding.Key }
+	binding.Arguments = local.CloneTable(binding.Arguments)
+	same := func(b broker.Binding) bool {
+		return b.Queue == binding.Queue && b.Key == binding.Key && reflect.DeepEqual(b.Arguments, binding.Arguments)
+	}
 	if !slices.ContainsFunc(x.bindings, same) {
 		x.bindings = append(x.bindings, binding)
 	}
@@ -119,7 +127,7 @@ func (s *Server) bind(binding broker.Binding) error {
 }
 
 // route returns the queues that take a message, each once.
-func (s *Server) route(to broker.Address) []*queue {
+func (s *Server) route(to broker.Address, headers broker.Table) []*queue {
 	if to.Exchange == "" {
 		if q := s.queues[to.RoutingKey]; q != nil {
 			return []*queue{q}
@@ -132,7 +140,7 @@ func (s *Server) route(to broker.Address) []*queue {
 	}
 	var queues []*queue
 	for _, b := range x.bindings {
-		if q := s.queues[b.Queue]; x.Kind.Matches(b.Key, to.RoutingKey) && !slices.Contains(queues, q) {
+		if q := s.queues[b.Queue]; x.Kind.Takes(b, to.RoutingKey, headers) && !slices.Contains(queues, q) {
 			queues = append(queues, q)
 		}
 	}
@@ -144,7 +152,7 @@ func (s *Server) publish(to broker.Address, msg broker.Message, delay time.Durat
 	if to.Exchange != "" && s.exchanges[to.Exchange] == nil {
 		return fmt.Errorf("exchange %q does not exist: %w", to.Exchange, broker.ErrUnroutable)
 	}
-	queues := s.route(to)
+	queues := s.route(to, msg.Headers)
 	if len(queues) == 0 && !to.Optional {
 		return fmt.Errorf("exchange %q, routing key %q: %w", to.Exchange, to.RoutingKey, broker.ErrUnroutable)
 	}
@@ -154,13 +162,7 @@ func (s *Server) publish(to broker.Address, msg broker.Message, delay time.Durat
 			s.enter(q, it)
 			continue
 		}
-		q.parked++
-		time.AfterFunc(delay, func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			q.parked--
-			s.enter(q, it)
-		})
+		s.park(q, it, delay)
 	}
 	return nil
 }
@@ -191,6 +193,7 @@ func (s *Server) deleteQueue(q *queue) {
 	}
 	delete(s.queues, q.Name)
 	q.delete()
+	s.unpark(func(p *parked) bool { return p.queue == q })
 	for name, x := range s.exchanges {
 		had := len(x.bindings)
 		x.bindings = slices.DeleteFunc(x.bindings, func(b broker.Binding) bool { return b.Queue == q.Name })

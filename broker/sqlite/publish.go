@@ -29,6 +29,7 @@ type parcel struct {
 	expiration any // milliseconds; nil: for ever
 	due        int64
 	lease      int
+	headers    broker.Table
 	properties []byte
 	body       []byte
 }
@@ -87,7 +88,7 @@ func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg brok
 }
 
 func newParcel(to broker.Address, msg broker.Message) parcel {
-	p := parcel{to: to, priority: msg.Priority, due: time.Now().UnixMilli(), body: msg.Body}
+	p := parcel{to: to, priority: msg.Priority, due: time.Now().UnixMilli(), headers: msg.Headers, body: msg.Body}
 	if msg.Expiration > 0 {
 		msg.Expiration = local.WholeMilliseconds(msg.Expiration)
 		p.expiration = msg.Expiration.Milliseconds()
@@ -144,15 +145,17 @@ func (p parcel) match(tx *sqlitedb.Tx, kind broker.ExchangeKind) (map[int64]bool
 	matching := map[int64]bool{}
 	err := tx.Query(func(rows *sql.Rows) error {
 		var id int64
-		var key string
-		if err := rows.Scan(&id, &key); err != nil {
-			return err
+		var binding broker.Binding
+		var arguments []byte
+		err := rows.Scan(&id, &binding.Key, &arguments)
+		if err == nil && len(arguments) > 0 {
+			binding.Arguments, err = decodeArguments(arguments)
 		}
-		if kind.Matches(key, p.to.RoutingKey) {
+		if err == nil && kind.Takes(binding, p.to.RoutingKey, p.headers) {
 			matching[id] = true
 		}
-		return nil
-	}, "SELECT queue, key FROM broker_bindings WHERE exchange = ?", p.to.Exchange)
+		return err
+	}, "SELECT queue, key, arguments FROM broker_bindings WHERE exchange = ?", p.to.Exchange)
 	return matching, err
 }
 

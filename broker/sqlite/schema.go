@@ -59,5 +59,17 @@ CREATE INDEX broker_messages_ready   ON broker_messages (queue, priority DESC, i
 CREATE INDEX broker_messages_expires ON broker_messages (expires) WHERE lease = 0 AND expires > 0;
 CREATE INDEX broker_messages_due     ON broker_messages (due) WHERE lease = -1;
 CREATE INDEX broker_messages_leased  ON broker_messages (lease) WHERE lease > 0;
+`, `
+-- what an exchange of kind headers compares with
+CREATE TABLE broker_bindings_with_arguments (
+	exchange  TEXT NOT NULL,
+	key       TEXT NOT NULL,
+	queue     INTEGER NOT NULL,
+	arguments BLOB NOT NULL,
+	PRIMARY KEY (exchange, key, queue, arguments)
+) WITHOUT ROWID;
+INSERT INTO broker_bindings_with_arguments SELECT exchange, key, queue, x'' FROM broker_bindings;
+DROP TABLE broker_bindings;
+ALTER TABLE broker_bindings_with_arguments RENAME TO broker_bindings;
 `}
 }

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -15,6 +17,9 @@ import (
 
 // Declare implements broker.Broker.
 func (b *Broker) Declare(ctx context.Context, topology broker.Topology) error {
+	if err := local.CheckTopology(topology); err != nil {
+		return fmt.Errorf("sqlite: declare: %w", err)
+	}
 	for _, q := range topology.Queues {
 		if !q.Exclusive || topology.Passive {
 			continue
@@ -180,8 +185,28 @@ func bind(tx *sqlitedb.Tx, binding broker.Binding) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec("INSERT OR IGNORE INTO broker_bindings (exchange, key, queue) VALUES (?, ?, ?)", binding.Exchange, binding.Key, queue)
+	_, err = tx.Exec("INSERT OR IGNORE INTO broker_bindings (exchange, key, queue, arguments) VALUES (?, ?, ?, ?)",
+		binding.Exchange, binding.Key, queue, encodeArguments(binding.Arguments))
 	return err
+}
+
+// encodeArguments writes the arguments of a binding, equal ones alike: it is a part of the binding's key.
+func encodeArguments(args broker.Table) []byte {
+	b := []byte{}
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		b = appendValue(appendString(b, name), args[name])
+	}
+	return b
+}
+
+func decodeArguments(data []byte) (broker.Table, error) {
+	args := broker.Table{}
+	r := reader{data: data}
+	for len(r.data) > 0 {
+		name := string(r.bytes())
+		args[name] = r.value(0)
+	}
+	return args, r.err
 }
 
 // DeleteQueue implements broker.Deleter.

@@ -206,10 +206,23 @@ func CheckExchange(x broker.Exchange) error {
 		return fmt.Errorf("exchange name of %d bytes: %w", len(x.Name), broker.ErrInvalid)
 	}
 	switch x.Kind {
-	case broker.Direct, broker.Fanout, broker.Topic:
+	case broker.Direct, broker.Fanout, broker.Topic, broker.Headers:
 		return record.CheckTable(x.Arguments)
 	}
 	return fmt.Errorf("exchange %s of kind %q: %w", x.Name, x.Kind, broker.ErrInvalid)
+}
+
+// CheckTopology refuses what only RabbitMQ can route by. The error wraps broker.ErrInvalid.
+func CheckTopology(t broker.Topology) error {
+	for _, l := range t.Links {
+		return fmt.Errorf("link of exchange %s to exchange %s: only RabbitMQ binds exchanges to exchanges: %w", l.Source, l.Destination, broker.ErrInvalid)
+	}
+	for _, b := range t.Bindings {
+		if err := record.CheckTable(b.Arguments); err != nil {
+			return fmt.Errorf("binding of queue %s: %w", b.Queue, err)
+		}
+	}
+	return nil
 }
 
 // CheckConsume refuses consumers without a queue or without a bound. The error wraps broker.ErrInvalid.
