@@ -9,12 +9,12 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/google/uuid"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/control"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -31,7 +31,7 @@ type App struct {
 	formats    *formats
 	queues     *queues
 	router     router
-	clock      atomic.Int32 // of what is sent to workers besides tasks
+	clock      control.Clock // of commands and their answers
 
 	opening chan struct{} // one place, for who opens conn: the others wait no longer than their contexts last
 

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/seed-399731e2/taskq/broker"
-	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/control"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -128,34 +126,7 @@ func (l lookup) Forget(ctx context.Context, id string) error {
 	return store.Forget(ctx, id)
 }
 
-// Revoke implements task.Revoker. Where no worker listens, nobody hears it, which is no error.
+// Revoke implements task.Revoker.
 func (l lookup) Revoke(ctx context.Context, ids []string, how task.Revocation) error {
-	a := l.app
-	if s := scheme(a.cfg.BrokerURL); s != schemeAMQP && s != schemeAMQPS {
-		return fmt.Errorf("taskq: workers hear commands over RabbitMQ only, not over %s: %w", s, errors.ErrUnsupported)
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	conn, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
-	exchange := wire.ControlExchange()
-	msg, err := wire.EncodeRevoke(wire.Revoke{
-		IDs: ids, Terminate: how.Terminate, Signal: how.Signal, Clock: a.clock.Add(1), Now: time.Now(),
-	})
-	if err != nil {
-		return err
-	}
-	if topology := (broker.Topology{Exchanges: []broker.Exchange{exchange}}).In(a.cfg.Declare); !topology.IsEmpty() {
-		if err := conn.broker.Declare(ctx, topology); err != nil {
-			return err
-		}
-	}
-	err = conn.broker.Publish(ctx, broker.Address{Exchange: exchange.Name, Optional: true}, msg)
-	if errors.Is(err, broker.ErrUnroutable) { // no worker has ever declared the exchange
-		return nil
-	}
-	return err
+	return l.app.cast(ctx, control.Revoke(ids, how), len(ids))
 }

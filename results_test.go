@@ -286,20 +286,6 @@ func TestResultsFromElsewhereAreTyped(t *testing.T) {
 	}
 }
 
-// Without RabbitMQ no worker hears commands.
-func TestRevokingTellsWhenNobodyCanHear(t *testing.T) {
-	t.Parallel()
-	app := newApp(t, taskq.Config{})
-	for what, err := range map[string]error{
-		"application": app.Result("1").Revoke(t.Context()),
-		"no results":  task.NewResult[any]("1", nil).Revoke(t.Context()),
-	} {
-		if !errors.Is(err, errors.ErrUnsupported) {
-			t.Errorf("%s: err = %v, want ErrUnsupported", what, err)
-		}
-	}
-}
-
 func TestWhatGetCannotGiveNamesTheTask(t *testing.T) {
 	t.Parallel()
 	app := newApp(t, taskq.Config{}, add())

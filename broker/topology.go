@@ -59,9 +59,6 @@ const (
 	Headers ExchangeKind = "headers"
 )
 
-// Headers is the kind of exchange that routes by headers, on RabbitMQ alone: the arguments of a binding are what a message must have.
-const Headers ExchangeKind = "headers"
-
 // Exchange routes messages to queues. The zero values are Celery's: durable, kept.
 type Exchange struct {
 	Name       string

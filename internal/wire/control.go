@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -8,54 +9,236 @@ import (
 	"github.com/seed-399731e2/taskq/codec"
 )
 
-// Revoke asks workers not to run tasks (celery/app/control.py, revoke).
-type Revoke struct {
-	IDs       []string
-	Terminate bool
-	Signal    string // for Terminate; "" means SIGTERM
-	Clock     int32  // of the sender, Lamport's
-	Now       time.Time
+// Command is a request to workers (kombu/pidbox.py, Mailbox._publish).
+type Command struct {
+	Method string
+	// Arguments by keyword; a value that is encoded already is a codec.Raw in JSON.
+	Arguments map[string]any
+	// Destination are the node names of the workers it is for; none means all, or those that Pattern matches.
+	Destination []string
+	// Pattern of node names, and what kind it is: glob or pcre.
+	Pattern, Matcher string
+	// Ticket is what the answers are known by, and ReplyTo the routing key on ReplyExchange that they go to; "" when nobody waits.
+	Ticket, ReplyTo string
+	Clock           int32     // of the sender, Lamport's
+	Expires         time.Time // when nobody waits any longer; zero: never. Workers do not look
 }
 
-// controlPatience is how long Celery's senders wait for answers, and with it how long a request is of use; workers do not look.
-const controlPatience = time.Second
-
-// command is a request to workers (kombu/pidbox.py). Nobody waits for an answer.
 type command struct {
-	Method      string   `json:"method"`
-	Arguments   any      `json:"arguments"`
-	Destination []string `json:"destination"` // null: all
-	Pattern     *string  `json:"pattern"`
-	Matcher     *string  `json:"matcher"`
+	Method      string         `json:"method"`
+	Arguments   map[string]any `json:"arguments"`
+	Destination []string       `json:"destination"` // null: all
+	Pattern     *string        `json:"pattern"`
+	Matcher     *string        `json:"matcher"`
 }
 
-type revokeArguments struct {
-	TaskID    any    `json:"task_id"` // one id, or a list of them
-	Terminate bool   `json:"terminate"`
-	Signal    string `json:"signal"`
+type commandWithReply struct {
+	command
+	Ticket  string  `json:"ticket"`
+	ReplyTo replyTo `json:"reply_to"`
 }
 
-// ControlExchange is where Celery's workers hear commands. It is declared by whoever sends one: when no worker ever was there, the
-// command goes nowhere, as it should.
+type replyTo struct {
+	Exchange   string `json:"exchange"`
+	RoutingKey string `json:"routing_key"`
+}
+
+// The names are those of Celery's default control_exchange.
+const (
+	controlExchange = "celery.pidbox"
+	replyExchange   = "reply.celery.pidbox"
+)
+
+// ControlExchange is where workers hear commands. It is declared by whoever sends one: when no worker ever was there, the command goes
+// nowhere, as it should.
 func ControlExchange() broker.Exchange {
-	return broker.Exchange{Name: "celery.pidbox", Kind: broker.Fanout, Transient: true}
+	return broker.Exchange{Name: controlExchange, Kind: broker.Fanout, Transient: true}
 }
 
-// EncodeRevoke writes the command to revoke tasks, for ControlExchange and an empty routing key.
-func EncodeRevoke(r Revoke) (broker.Message, error) {
-	args := revokeArguments{TaskID: r.IDs, Terminate: r.Terminate, Signal: r.Signal}
-	if len(r.IDs) == 1 {
-		args.TaskID = r.IDs[0]
+// Mailbox is what a worker hears commands from: a queue of its own, bound to ControlExchange. As in Celery 5.7 it belongs to the
+// worker's connection, so that a second worker of the same name is told so instead of getting every other command.
+func Mailbox(node string) broker.Topology {
+	return mailbox(node+"."+controlExchange, ControlExchange(), "")
+}
+
+// ReplyMailbox is what a client reads the answers to its commands from.
+func ReplyMailbox(key string) broker.Topology {
+	return mailbox(key+"."+replyExchange, broker.Exchange{Name: replyExchange, Kind: broker.Direct, Transient: true}, key)
+}
+
+// mailbox has Celery's control_queue_expires and control_queue_ttl: 10 s without a consumer, 300 s for a message.
+func mailbox(queue string, exchange broker.Exchange, key string) broker.Topology {
+	return broker.Topology{
+		Exchanges: []broker.Exchange{exchange},
+		Queues: []broker.Queue{{
+			Name: queue, Transient: true, AutoDelete: true, Exclusive: true,
+			Arguments: broker.Table{broker.ArgExpires: int32(10_000), broker.ArgMessageTTL: int32(300_000)},
+		}},
+		Bindings: []broker.Binding{{Exchange: exchange.Name, Queue: queue, Key: key}},
 	}
-	if args.Signal == "" {
-		args.Signal = "SIGTERM"
+}
+
+// EncodeCommand writes a command, for ControlExchange and an empty routing key.
+func EncodeCommand(c Command) (broker.Message, error) {
+	body := command{Method: c.Method, Arguments: c.Arguments, Destination: c.Destination}
+	if body.Arguments == nil {
+		body.Arguments = map[string]any{}
 	}
-	body, err := codec.JSON{}.Marshal(command{Method: "revoke", Arguments: args})
+	if c.Pattern != "" {
+		body.Pattern, body.Matcher = &c.Pattern, &c.Matcher
+	}
+	var whole any = body
+	if c.Ticket != "" {
+		whole = commandWithReply{body, c.Ticket, replyTo{replyExchange, c.ReplyTo}}
+	}
+	encoded, err := codec.JSON{}.Marshal(whole)
 	if err != nil {
-		return broker.Message{}, fmt.Errorf("wire: encode revoke: %w", err)
+		return broker.Message{}, fmt.Errorf("wire: encode command %s: %w", c.Method, err)
+	}
+	var expires any = int32(0)
+	if !c.Expires.IsZero() {
+		expires = float64(c.Expires.UnixNano()) / 1e9
 	}
 	return broker.Message{
-		ContentType: codec.JSON{}.ContentType(), ContentEncoding: codec.JSON{}.ContentEncoding(), Body: body,
-		Headers: broker.Table{"clock": r.Clock, "expires": float64(r.Now.Add(controlPatience).UnixNano()) / 1e9},
+		ContentType: codec.JSON{}.ContentType(), ContentEncoding: codec.JSON{}.ContentEncoding(), Body: encoded,
+		Headers: broker.Table{"clock": c.Clock, "expires": expires},
 	}, nil
+}
+
+// ReceivedCommand is a command as a worker gets it.
+type ReceivedCommand struct {
+	Method           string
+	Arguments        map[string]codec.Raw // in JSON
+	Destination      []string
+	Pattern, Matcher string
+	Ticket           string
+	ReplyTo          *broker.Address // nil: nobody waits
+	Clock            int64
+}
+
+// DecodeCommand reads a command in any of the formats that are accepted; JSON always is.
+func DecodeCommand(d *broker.Delivery, accept codec.Set, limits Limits) (ReceivedCommand, error) {
+	c, err := decodeCommand(d, accept, limits)
+	if err != nil {
+		return c, fmt.Errorf("wire: decode command: %w", err)
+	}
+	return c, nil
+}
+
+func decodeCommand(d *broker.Delivery, accept codec.Set, limits Limits) (c ReceivedCommand, err error) {
+	body, err := openControl(d, accept, limits)
+	if err != nil {
+		return c, err
+	}
+	c.Clock, _ = integer(d.Headers["clock"])
+	fields, err := object(body, body.bytes)
+	if err != nil {
+		return c, err
+	}
+	var to *replyTo
+	var arguments codec.Raw
+	for _, f := range []struct {
+		name string
+		into any
+	}{
+		{"method", &c.Method}, {"arguments", &arguments}, {"destination", &c.Destination}, {"pattern", &c.Pattern},
+		{"matcher", &c.Matcher}, {"ticket", &c.Ticket}, {"reply_to", &to},
+	} {
+		if err := optional(body, fields[f.name], f.into); err != nil {
+			return c, fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	if c.Method == "" {
+		return c, &MalformedError{Kind: Undecodable, Err: errors.New("there is no method")}
+	}
+	if to != nil {
+		c.ReplyTo = &broker.Address{Exchange: to.Exchange, RoutingKey: to.RoutingKey}
+	}
+	c.Arguments, err = inJSON(body, arguments)
+	return c, err
+}
+
+// EncodeAnswer writes a worker's answer to a command (kombu/pidbox.py, Mailbox._publish_reply).
+func EncodeAnswer(node string, value any, ticket string, clock int32) (broker.Message, error) {
+	body, err := codec.JSON{}.Marshal(map[string]any{node: value})
+	if err != nil {
+		return broker.Message{}, fmt.Errorf("wire: encode answer: %w", err)
+	}
+	return broker.Message{
+		ContentType: codec.JSON{}.ContentType(), ContentEncoding: codec.JSON{}.ContentEncoding(), Body: body, Transient: true,
+		Headers: broker.Table{"ticket": ticket, "clock": clock},
+	}, nil
+}
+
+// Answer is a message with a worker's answer.
+type Answer struct {
+	Nodes  map[string]codec.Raw // the one node that it is from, in JSON
+	Ticket string
+	Clock  int64
+}
+
+// DecodeAnswer reads an answer in any of the formats that are accepted; JSON always is.
+func DecodeAnswer(d *broker.Delivery, accept codec.Set, limits Limits) (a Answer, err error) {
+	body, err := openControl(d, accept, limits)
+	if err == nil {
+		a.Nodes, err = inJSON(body, body.bytes)
+	}
+	if err != nil {
+		return a, fmt.Errorf("wire: decode answer: %w", err)
+	}
+	a.Ticket, _ = d.Headers["ticket"].(string)
+	a.Clock, _ = integer(d.Headers["clock"])
+	return a, nil
+}
+
+func openControl(d *broker.Delivery, accept codec.Set, limits Limits) (payload, error) {
+	if d.ContentType == (codec.JSON{}).ContentType() {
+		accept = codec.NewSet(codec.JSON{})
+	}
+	return open(d, accept, limits)
+}
+
+// object splits an encoded object into its fields.
+func object(p payload, raw codec.Raw) (map[string]codec.Raw, error) {
+	var fields map[string]codec.Raw
+	if err := p.codec.Unmarshal(raw, &fields); err != nil {
+		return nil, &MalformedError{Kind: Undecodable, Err: err}
+	}
+	return fields, nil
+}
+
+// optional decodes a field that may be missing or null.
+func optional(p payload, raw codec.Raw, into any) error {
+	if null, err := p.null(raw); null || err != nil {
+		return err
+	}
+	if part, ok := into.(*codec.Raw); ok {
+		*part = raw
+		return nil
+	}
+	if err := p.codec.Unmarshal(raw, into); err != nil {
+		return &MalformedError{Kind: Undecodable, Err: err}
+	}
+	return nil
+}
+
+// inJSON returns the fields of an encoded object, each in JSON whatever it came in; nil for none.
+func inJSON(p payload, raw codec.Raw) (map[string]codec.Raw, error) {
+	if null, err := p.null(raw); null || err != nil {
+		return nil, err
+	}
+	fields, err := object(p, raw)
+	if err != nil || p.codec.ContentType() == (codec.JSON{}).ContentType() {
+		return fields, err
+	}
+	for name, field := range fields {
+		decoded, err := value(field, p.codec)
+		if err == nil {
+			fields[name], err = codec.JSON{}.Marshal(decoded)
+		}
+		if err != nil {
+			return nil, &MalformedError{Kind: Undecodable, Err: fmt.Errorf("%s: %w", name, err)}
+		}
+	}
+	return fields, nil
 }

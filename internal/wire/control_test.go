@@ -1,7 +1,6 @@
 package wire_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"path/filepath"
 	"strings"
@@ -11,72 +10,138 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 )
 
-// A revocation is what Celery sends, but for spaces and the address of an answer that nobody waits for here.
-func TestRevocationsAreCelerys(t *testing.T) {
+// recorded runs the test for each recorded control message of a kind, request or reply.
+func recorded(t *testing.T, kind string, want int, test func(*testing.T, *fixture)) {
+	t.Helper()
 	t.Parallel()
-	files := paths(t, "control")
-	if len(files) != 12 {
-		t.Fatalf("%d requests, want 12", len(files))
-	}
-	for _, path := range files {
+	n := 0
+	for _, path := range paths(t, "control") {
+		if !strings.HasSuffix(path, "."+kind+".json") {
+			continue
+		}
+		n++
 		t.Run(filepath.ToSlash(path), func(t *testing.T) {
 			t.Parallel()
-			f := load(t, path)
-			var sent struct {
-				Arguments struct {
-					TaskID    json.RawMessage `json:"task_id"`
-					Terminate bool            `json:"terminate"`
-					Signal    string          `json:"signal"`
-				} `json:"arguments"`
-			}
-			if err := json.Unmarshal(f.Body, &sent); err != nil {
-				t.Fatal(err)
-			}
-			want := f.message(t)
-			seconds := want.Headers["expires"].(float64)
-			r := wire.Revoke{
-				Terminate: sent.Arguments.Terminate, Signal: sent.Arguments.Signal, Clock: want.Headers["clock"].(int32),
-				Now: time.Unix(0, int64(seconds*1e9)).Add(-time.Second),
-			}
-			if r.Signal == "SIGTERM" {
-				r.Signal = ""
-			}
-			if r.IDs = decoded[[]string](t, list(sent.Arguments.TaskID)); len(r.IDs) == 0 {
-				t.Fatal("no id was revoked")
-			}
-			got, err := wire.EncodeRevoke(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, _, _ := strings.Cut(string(want.Body), `, "ticket"`)
-			var body bytes.Buffer
-			if err := json.Compact(&body, []byte(text+"}")); err != nil {
-				t.Fatal(err)
-			}
-			want.Body = body.Bytes()
-			expires := got.Headers["expires"].(float64)
-			if diff := expires - seconds; diff > 1e-3 || diff < -1e-3 {
-				t.Errorf("expires = %f, want %f", expires, seconds)
-			}
-			got.Headers["expires"] = seconds
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("(-celery +ours)\n%s", diff)
-			}
-			exchange := wire.ControlExchange()
-			if exchange.Name != f.Exchange || f.RoutingKey != "" || exchange.Kind != broker.Fanout || !exchange.Transient || exchange.AutoDelete {
-				t.Errorf("exchange = %+v, want %s with the key %q", exchange, f.Exchange, f.RoutingKey)
-			}
+			test(t, load(t, path))
 		})
+	}
+	if n != want {
+		t.Errorf("%d files, want %d", n, want)
 	}
 }
 
-// list makes a list of a JSON value that may be one already.
-func list(raw json.RawMessage) []byte {
-	if strings.HasPrefix(string(raw), "[") {
-		return raw
+// A command that was read from Celery is, written again, what Celery sent, but for spaces and the order of the arguments.
+func TestCommandsAreCelerys(t *testing.T) {
+	recorded(t, "request", 57, func(t *testing.T, f *fixture) {
+		want := f.message(t)
+		got, err := wire.DecodeCommand(broker.NewDelivery(want, nil), nil, wire.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.ReplyTo == nil || got.ReplyTo.Exchange != wire.ReplyMailbox("x").Exchanges[0].Name || got.Ticket == "" {
+			t.Errorf("reply to %+v, ticket %q", got.ReplyTo, got.Ticket)
+		}
+		again := wire.Command{
+			Method: got.Method, Arguments: map[string]any{}, Destination: got.Destination, Pattern: got.Pattern, Matcher: got.Matcher,
+			Ticket: got.Ticket, ReplyTo: got.ReplyTo.RoutingKey, Clock: int32(got.Clock),
+		}
+		for name, raw := range got.Arguments {
+			again.Arguments[name] = raw
+		}
+		seconds := want.Headers["expires"].(float64)
+		again.Expires = time.Unix(0, int64(seconds*1e9))
+		ours, err := wire.EncodeCommand(again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expires := ours.Headers["expires"].(float64)
+		if diff := expires - seconds; diff > 1e-3 || diff < -1e-3 {
+			t.Errorf("expires = %f, want %f", expires, seconds)
+		}
+		ours.Headers["expires"] = seconds
+		sameButForOrder(t, want, ours)
+		exchange := wire.ControlExchange()
+		if exchange.Name != f.Exchange || f.RoutingKey != "" || exchange.Kind != broker.Fanout || !exchange.Transient || exchange.AutoDelete {
+			t.Errorf("exchange = %+v, want %s with the key %q", exchange, f.Exchange, f.RoutingKey)
+		}
+	})
+}
+
+func TestAnswersAreCelerys(t *testing.T) {
+	recorded(t, "reply", 54, func(t *testing.T, f *fixture) {
+		want := f.message(t)
+		got, err := wire.DecodeAnswer(broker.NewDelivery(want, nil), nil, wire.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, ok := got.Nodes["w1@h2host"]
+		if !ok || len(got.Nodes) != 1 {
+			t.Fatalf("nodes = %v", got.Nodes)
+		}
+		ours, err := wire.EncodeAnswer("w1@h2host", value, got.Ticket, int32(got.Clock))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameButForOrder(t, want, ours)
+	})
+}
+
+// sameButForOrder compares messages whose bodies are JSON.
+func sameButForOrder(t *testing.T, want, got broker.Message) {
+	t.Helper()
+	if diff := cmp.Diff(decoded[any](t, want.Body), decoded[any](t, got.Body)); diff != "" {
+		t.Errorf("body (-celery +ours)\n%s", diff)
 	}
-	return []byte("[" + string(raw) + "]")
+	want.Body, got.Body = nil, nil
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-celery +ours)\n%s", diff)
+	}
+}
+
+func TestMailboxesAreCelerys(t *testing.T) {
+	t.Parallel()
+	for want, box := range map[string]broker.Topology{
+		"w1@h.celery.pidbox": wire.Mailbox("w1@h"), "key.reply.celery.pidbox": wire.ReplyMailbox("key"),
+	} {
+		q := box.Queues[0]
+		if q.Name != want || !q.Transient || !q.AutoDelete || !q.Exclusive ||
+			!cmp.Equal(q.Arguments, broker.Table{"x-expires": int32(10000), "x-message-ttl": int32(300000)}) {
+			t.Errorf("queue = %+v", q)
+		}
+	}
+}
+
+func TestACommandMayComeInMessagePack(t *testing.T) {
+	t.Parallel()
+	body, err := codec.Msgpack{}.Marshal(map[string]any{"method": "revoke", "arguments": map[string]any{"task_id": []string{"1", "2"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg := broker.Message{ContentType: codec.Msgpack{}.ContentType(), Body: body}
+	got, err := wire.DecodeCommand(broker.NewDelivery(msg, nil), codec.NewSet(codec.Msgpack{}), wire.Limits{})
+	if err != nil || string(got.Arguments["task_id"]) != `["1","2"]` || got.ReplyTo != nil {
+		t.Errorf("command = %+v, %v", got, err)
+	}
+}
+
+func TestBadCommandsAreErrors(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"no JSON": `{`, "no object": `[1]`, "null": `null`, "no method": `{"arguments": {}}`, "method": `{"method": 1}`,
+		"arguments": `{"method": "ping", "arguments": [1]}`, "destination": `{"method": "ping", "destination": {"a": 1}}`,
+		"reply_to": `{"method": "ping", "reply_to": "me"}`, "huge": `{"method": "ping", "ticket": "` + strings.Repeat("x", 1000) + `"}`,
+		"deep": `{"method": "ping", "arguments": {"x": ` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			msg := broker.Message{ContentType: "application/json", Body: json.RawMessage(body)}
+			if got, err := wire.DecodeCommand(broker.NewDelivery(msg, nil), nil, wire.Limits{BodyBytes: 500, Depth: 50}); err == nil {
+				t.Errorf("command = %+v", got)
+			}
+		})
+	}
 }
