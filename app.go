@@ -151,10 +151,11 @@ func (a *App) NewWorker(ctx context.Context) (*worker.Worker, error) {
 	}
 	var broadcasts []string
 	opts.Queues, broadcasts = a.queues.split(opts.Queues)
+	opts.StateDB = c.stateDB(opts)
 	return worker.New(worker.Config{
 		Options: opts, Broadcasts: broadcasts, Broker: c.broker, Results: c.results, Registry: &a.registry, Middleware: a.middleware,
 		Accept: a.formats.accept, Limits: a.cfg.Limits, Exceptions: a.cfg.Exceptions, Topology: a.topology, Send: a.followUp(c.broker),
-		Logger: a.log,
+		Declare: a.cfg.Declare, Clock: &a.clock, Logger: a.log,
 	})
 }
 

@@ -191,6 +191,10 @@ func (s *Session) workerOptions() (worker.Options, error) {
 		DeliveryLimit:      s.Config.Int("worker.delivery_limit"),
 		TrackStarted:       s.Config.On("worker.track_started"),
 		ResultExtended:     s.Config.On("worker.result_extended"),
+		NoRemoteControl:    !s.Config.On("worker.enable_remote_control"),
+		StateDB:            s.Config.Text("worker.state_db"),
+		RevokesMax:         s.Config.Int("worker.revokes_max"),
+		RevokeExpires:      s.Config.Seconds("worker.revoke_expires"),
 	}
 	if name := s.Config.Text("worker.hostname"); name != "" {
 		opts.Hostname = worker.NodeName(name)
@@ -248,7 +252,6 @@ func (s *Session) ignoredFlags(cmd *cobra.Command) {
 		{"app", "the program is the application"},
 		{"optimization", "a task is always given to a free slot"},
 		{"without-gossip", "workers here do not gossip"},
-		{"without-mingle", "workers here do not mingle"},
 		{"without-heartbeat", "workers here send no heartbeat events"},
 		{"task-events", "workers here send no task events yet"},
 	} {

@@ -117,6 +117,22 @@ func workerSettings() []config.Key {
 			Name: "worker.result_extended", Kind: config.Switch, Flag: "result-extended", Default: "false",
 			Help: "store with each outcome the task's name, arguments, worker, retries and queue, as Celery's result_extended does",
 		},
+		{
+			Name: "worker.enable_remote_control", Kind: config.Switch, Default: "true",
+			Help: "hear commands of other programs, such as those to revoke tasks",
+		},
+		{
+			Name: "worker.state_db", Flag: "statedb", Short: "S", Aliases: []string{"CELERY_WORKER_STATEDB"}, Hint: "path",
+			Help: "file that keeps across restarts what was revoked; none: beside the embedded store, or in $STATE_DIRECTORY; off switches it off",
+		},
+		{
+			Name: "worker.revokes_max", Kind: config.Int, Default: "50000", Aliases: []string{"CELERY_WORKER_REVOKES_MAX"},
+			Help: "how many revoked tasks are remembered, the latest ones",
+		},
+		{
+			Name: "worker.revoke_expires", Kind: config.Seconds, Default: "10800", Aliases: []string{"CELERY_WORKER_REVOKE_EXPIRES"},
+			Help: "how long a revoked task is remembered",
+		},
 	}
 }
 

@@ -17,13 +17,15 @@ import (
 )
 
 // workerFlags are the flags of `worker` that are no settings.
-type workerFlags struct{ purge bool }
+type workerFlags struct{ purge, alone bool }
 
 func (p *program) workerCommand() Command {
 	f := &workerFlags{}
 	settings := []string{"queue_type", "declare"}
 	for _, key := range workerSettings() {
-		settings = append(settings, key.Name)
+		if key.Flag != "" {
+			settings = append(settings, key.Name)
+		}
 	}
 	for _, e := range p.extensions {
 		for _, key := range e.Settings {
@@ -54,7 +56,8 @@ func (f *workerFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.purge, "purge", false, "delete the messages that wait in the queues first")
 	flags.BoolP("task-events", "E", false, "accepted and ignored: there are no task events yet")
 	flags.StringP("optimization", "O", "", "Celery's `profile`, accepted and ignored: tasks are always shared out fairly")
-	for _, name := range []string{"without-gossip", "without-mingle", "without-heartbeat"} {
+	flags.BoolVar(&f.alone, "without-mingle", false, "do not ask other workers at the start what was revoked")
+	for _, name := range []string{"without-gossip", "without-heartbeat"} {
 		flags.Bool(name, false, "accepted for Celery's sake and ignored")
 	}
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
@@ -81,6 +84,7 @@ func (f *workerFlags) run(ctx context.Context, s *Session, _ []string) error {
 	if err != nil {
 		return err
 	}
+	opts.NoMingle = f.alone
 	app, err := s.open(taskq.Config{Worker: opts, WaitForBroker: true})
 	if err != nil {
 		return err

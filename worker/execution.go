@@ -31,8 +31,10 @@ type execution struct {
 	started time.Time
 	result  codec.Raw // of a success, encoded
 
-	mu     sync.Mutex              // guards cancel
+	mu     sync.Mutex              // guards the fields below
 	cancel context.CancelCauseFunc // of the running handler's context; nil before and after
+	slot   *pool.Slot              // that the handler runs on
+	doomed bool                    // it was terminated before its handler ran
 }
 
 // claim reports whether the caller is the one who ends the execution.
@@ -44,11 +46,15 @@ func (e *execution) run(ctx context.Context) {
 		e.giveBack() // the pool stops, or the broker hands the message out again; nothing has started
 		return
 	}
-	e.started = time.Now()
-	if e.expired(e.started) {
+	switch { // since it was received
+	case e.w.isRevoked(e):
+		e.discard(ctx)
+		return
+	case e.expired(time.Now()):
 		e.expire(ctx)
 		return
 	}
+	e.started = time.Now()
 	if e.spec.AckEarly && e.w.settleDelivery(e.delivery, broker.Ack) != nil {
 		e.drop() // the broker hands it out again: at most once means not here
 		return
@@ -71,6 +77,9 @@ func (e *execution) handle(ctx context.Context) ending {
 	defer cancel(nil)
 	e.interruptible(cancel)
 	defer e.interruptible(nil)
+	if e.isDoomed(pool.SlotFrom(ctx)) {
+		return ending{err: task.ErrRevoked, cause: task.ErrRevoked}
+	}
 	defer e.limit(ctx, cancel)()
 	result, err := e.call(ctx)
 	end := ending{result: result, err: err}

@@ -5,8 +5,13 @@ import (
 	"time"
 )
 
-// gate decides whether a request may start: not after it has expired, not before its time. What may not is settled here.
+// gate decides whether a request may start: not when it was revoked, not after it has expired, not before its time. What may not is
+// settled here.
 func (w *Worker) gate(ctx context.Context, e *execution) bool {
+	if w.isRevoked(e) {
+		e.discard(ctx)
+		return false
+	}
 	now := time.Now()
 	if e.expired(now) {
 		e.expire(ctx)

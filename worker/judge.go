@@ -50,6 +50,9 @@ func judge(end ending, retries int, settings *task.Settings) verdict {
 		}
 		return verdict{state: task.Failure, disposition: broker.Reject, reason: deadletter.Rejected, err: err}
 	}
+	if errors.Is(end.cause, task.ErrRevoked) { // whatever the error: it was asked to end, and did not succeed
+		return verdict{state: task.Revoked, err: &revoked{"terminated"}, disposition: broker.Ack}
+	}
 	if stopped(end) {
 		return verdict{disposition: broker.Requeue, err: task.ErrShutdown}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/control"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/result"
@@ -49,6 +50,18 @@ type Options struct {
 	TrackStarted bool
 	// ResultExtended stores along with the outcome what was called, where and how often (Celery's result_extended); see task.Extended.
 	ResultExtended bool
+	// NoRemoteControl switches remote control off: the worker hears no commands, such as those to revoke tasks
+	// (worker_enable_remote_control in Celery).
+	NoRemoteControl bool
+	// NoMingle starts without asking the other workers what was revoked (--without-mingle).
+	NoMingle bool
+	// RevokesMax is how many revoked tasks are remembered, the latest ones; 0 means 50000. RevokeExpires is for how long; 0 means 3 h.
+	RevokesMax    int
+	RevokeExpires time.Duration
+	// StateDB is the file that keeps across restarts what was revoked (worker_state_db), none of Python's shelves. In an application ""
+	// means <store>.revoked beside the embedded store, <node>.revoked in $STATE_DIRECTORY when that is set, and else none; "off" means
+	// none. In a worker without an application "" is none.
+	StateDB string
 }
 
 // Config is what a worker is made of.
@@ -70,7 +83,11 @@ type Config struct {
 	Send func(ctx context.Context, s task.Signature, args codec.Codec) error
 	// Topology of a queue that is to be consumed, declared before; nil means broker.TaskQueue. Nothing is asked for an empty one.
 	Topology func(queue string) broker.Topology
-	Logger   *slog.Logger // nil: slog.Default
+	// Declare says whether the exchange of the commands may be declared. The queue that this worker hears them from is its own, and is
+	// declared in every mode.
+	Declare broker.DeclareMode
+	Clock   *control.Clock // of the program; nil: the worker's own
+	Logger  *slog.Logger   // nil: slog.Default
 }
 
 // publishAtOnce is how many of the calls that follow a task may be on their way at a time.
@@ -125,6 +142,15 @@ func (c *Config) complete() error {
 	if c.Topology == nil {
 		c.Topology = func(queue string) broker.Topology { return broker.TaskQueue(broker.Queue{Name: queue}) }
 	}
+	if c.RevokesMax == 0 {
+		c.RevokesMax = 50_000
+	}
+	if c.RevokeExpires == 0 {
+		c.RevokeExpires = 3 * time.Hour
+	}
+	if c.Clock == nil {
+		c.Clock = &control.Clock{}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -144,6 +170,8 @@ func (o Options) Validate() error {
 		return errors.New("worker: a time limit is negative")
 	case o.DeliveryLimit < 0 || o.DeliveryLimit == 1:
 		return fmt.Errorf("worker: delivery limit %d: at least 2 deliveries are needed to tell which task kills its worker", o.DeliveryLimit)
+	case o.RevokesMax < 0 || o.RevokeExpires < 0:
+		return errors.New("worker: the bound of what is remembered as revoked is negative")
 	case o.TimeLimit > 0 && o.SoftTimeLimit > o.TimeLimit:
 		return fmt.Errorf("worker: the soft time limit %s is above the hard one, %s", o.SoftTimeLimit, o.TimeLimit)
 	}

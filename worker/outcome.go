@@ -32,11 +32,12 @@ func (e *execution) meta(v verdict) task.Meta {
 	return m
 }
 
-// hasTraceback reports whether an error has come out of the task, as in Celery: not when the task never ran, was given up, or asked for the
-// rejection of its message.
+// hasTraceback reports whether an error has come out of the task, as in Celery: not when the task never ran, was given up or terminated, or
+// asked for the rejection of its message.
 func (e *execution) hasTraceback(err error) bool {
 	_, givenUp := errors.AsType[*overtime](err)
-	return !e.started.IsZero() && !givenUp && !isReject(err)
+	_, isRevoked := errors.AsType[*revoked](err)
+	return !e.started.IsZero() && !givenUp && !isRevoked && !isReject(err)
 }
 
 // cause is why the task ended as it did; a retry without a reason is its own, as in Celery.
@@ -73,6 +74,8 @@ func (e *execution) report(ctx context.Context, v verdict, result any, traceback
 		log.InfoContext(ctx, "task retried", "retry_in", v.retryIn.Seconds())
 	case v.state == task.Retried:
 		log.InfoContext(ctx, "task retried", "retry_in", v.retryIn.Seconds(), "error", e.w.exceptionRepr(v.err))
+	case v.state == task.Revoked && !e.started.IsZero():
+		log.InfoContext(ctx, "task terminated", "runtime", runtime)
 	case v.state == task.Failure && v.disposition == broker.Reject && isReject(v.err):
 		log.WarnContext(ctx, "task rejected", "requeue", false, "error", v.err)
 	case v.state == task.Failure && !e.started.IsZero():

@@ -37,6 +37,9 @@ func (b *slowBroker) PublishDelayed(ctx context.Context, to broker.Address, msg 
 
 func (b *slowBroker) Consume(ctx context.Context, cfg broker.ConsumeConfig) (broker.Consumer, error) {
 	c, err := b.Broker.Consume(ctx, cfg)
+	if cfg.AutoAck { // that of commands
+		return c, err
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -64,3 +64,16 @@ func (r *running) wait(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// of returns the executions of the task with this id.
+func (r *running) of(id string) []*execution {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found []*execution
+	for e := range r.set {
+		if e.req.ID == id {
+			found = append(found, e)
+		}
+	}
+	return found
+}

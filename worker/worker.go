@@ -19,6 +19,7 @@ type Worker struct {
 	handlers map[*task.Spec]task.Handler
 
 	running running
+	revoked revokedTasks
 	counts  counts
 	parking chan struct{} // one for each delivery on its way back into the broker until its time
 
@@ -67,6 +68,9 @@ func New(cfg Config) (*Worker, error) {
 		if spec.Handler != nil {
 			w.handlers[spec] = task.Wrap(spec.Handler, cfg.Middleware)
 		}
+	}
+	if err := w.revoked.load(&w.cfg); err != nil {
+		return nil, err
 	}
 	w.terminate, w.terminated = context.WithCancel(context.Background()) // ended by Terminate alone
 	return w, nil

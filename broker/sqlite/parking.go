@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/record"
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
 )
 
@@ -112,7 +113,7 @@ func scanParked(rows *sql.Rows) (p parkedMessage, err error) {
 	if err := rows.Scan(&p.id, &due, &p.To.Exchange, &p.To.RoutingKey, &properties, &body); err != nil {
 		return p, err
 	}
-	if p.Message, err = decodeProperties(properties); err != nil {
+	if p.Message, err = record.Decode(properties); err != nil {
 		return p, fmt.Errorf("message %d: %w", p.id, err)
 	}
 	p.Body, p.Due = body, time.UnixMilli(due)

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -192,21 +190,17 @@ func bind(tx *sqlitedb.Tx, binding broker.Binding) error {
 
 // encodeArguments writes the arguments of a binding, equal ones alike: it is a part of the binding's key.
 func encodeArguments(args broker.Table) []byte {
-	b := []byte{}
-	for _, name := range slices.Sorted(maps.Keys(args)) {
-		b = appendValue(appendString(b, name), args[name])
+	if len(args) == 0 {
+		return []byte{}
 	}
-	return b
+	return record.EncodeTable(args)
 }
 
 func decodeArguments(data []byte) (broker.Table, error) {
-	args := broker.Table{}
-	r := reader{data: data}
-	for len(r.data) > 0 {
-		name := string(r.bytes())
-		args[name] = r.value(0)
+	if len(data) == 0 {
+		return broker.Table{}, nil
 	}
-	return args, r.err
+	return record.DecodeTable(data)
 }
 
 // DeleteQueue implements broker.Deleter.

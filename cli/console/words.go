@@ -69,7 +69,17 @@ func (r record) celery(name string) string {
 	case "task rejected":
 		return "Task " + name + " reject requeue=" + python(r.value("requeue")) + ": " + r.value("error")
 	case "task expired", "task revoked":
-		return "Discarding revoked task: " + name
+		words := "Discarding revoked task: " + name
+		if stamp := r.value("stamp"); stamp != "" {
+			words += " (revoked by header: " + stamp + ")"
+		}
+		return words
+	case "tasks were flagged as revoked":
+		return "Tasks flagged as revoked: " + r.value("id")
+	case "task is terminated":
+		return "Terminating " + r.value("id") + " (" + r.value("signal") + ")"
+	case "task terminated":
+		return "Task " + name + " terminated after " + seconds(r.value("runtime"))
 	case "soft time limit exceeded":
 		return "Soft time limit (" + seconds(r.value("limit")) + ") exceeded for " + name
 	case "hard time limit exceeded":
