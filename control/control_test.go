@@ -101,7 +101,7 @@ func TestTheClockIsLamports(t *testing.T) {
 func world(t *testing.T, answers func(cmd wire.ReceivedCommand) []broker.Message) *control.Client {
 	t.Helper()
 	b := mem.NewServer().Open()
-	box := wire.Mailbox("w@host")
+	box := wire.Mailbox("w@host", "1")
 	if err := b.Declare(t.Context(), box); err != nil {
 		t.Fatal(err)
 	}

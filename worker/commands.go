@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -42,17 +43,14 @@ func (w *Worker) revokeCommands() control.Mux {
 	}
 }
 
-// hello exchanges with a worker that starts what was revoked. To itself a worker has nothing to say.
+// hello exchanges with a worker that starts what was revoked. To itself a worker has nothing to say; Celery's know themselves by their
+// name, those of this module, of which several may have one, by their instance.
 func (w *Worker) hello(ctx context.Context, call *control.Call) (any, error) {
-	var from string
+	var from, instance string
 	var revoked map[string]revokedAt
-	if err := call.Need("from_node"); err != nil {
-		return nil, err
-	}
-	if err := call.Argument("from_node", &from); err != nil || from == w.cfg.Hostname {
-		return nil, err
-	}
-	if err := call.Argument("revoked", &revoked); err != nil {
+	err := errors.Join(call.Need("from_node"), call.Argument("from_node", &from), call.Argument("from_instance", &instance),
+		call.Argument("revoked", &revoked))
+	if err != nil || instance == w.instance || instance == "" && from == w.cfg.Hostname {
 		return nil, err
 	}
 	w.log.InfoContext(ctx, "synchronised with another worker", "hostname", from)

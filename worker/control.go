@@ -66,7 +66,7 @@ func (l *listener) client() *control.Client {
 func (l *listener) open(ctx context.Context) error {
 	w := l.w
 	neighbours := !l.mingled && !w.cfg.NoMingle && l.hasNeighbours(ctx)
-	mailbox := wire.Mailbox(w.cfg.Hostname)
+	mailbox := wire.Mailbox(w.cfg.Hostname, w.instance)
 	if !w.cfg.Declare.Creates() {
 		mailbox.Exchanges = nil
 	}
@@ -116,12 +116,8 @@ func (l *listener) run(ctx context.Context, err error) {
 
 // whyOff says what to do about a mailbox that cannot be had.
 func whyOff(err error) string {
-	clash, isClash := errors.AsType[*broker.DeclareError](err)
-	switch {
-	case isClash && clash.Object == "queue":
-		return "another worker has this node name: give each one its own (-n)"
-	case errors.Is(err, broker.ErrAccess):
-		return "the broker's user may not have the queue: permit it, or switch remote control off (worker.enable_remote_control)"
+	if errors.Is(err, broker.ErrAccess) {
+		return "the broker's user may not have a queue for commands: permit it, or switch remote control off (worker.enable_remote_control)"
 	}
 	return "the broker has no place for commands just now"
 }

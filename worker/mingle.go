@@ -39,7 +39,7 @@ func (l *listener) mingle(ctx context.Context) {
 	w.log.InfoContext(ctx, "mingle: searching for neighbors")
 	replies, err := l.client().Call(ctx, control.Request{
 		Method: "hello", Timeout: mingleWait, Quiet: mingleQuiet,
-		Arguments: map[string]any{"from_node": w.cfg.Hostname, "revoked": w.revoked.share()},
+		Arguments: map[string]any{"from_node": w.cfg.Hostname, "from_instance": w.instance, "revoked": w.revoked.share()},
 	})
 	if err != nil {
 		w.log.WarnContext(ctx, "mingle failed: what was revoked before is not known here", "error", err)
@@ -48,7 +48,7 @@ func (l *listener) mingle(ctx context.Context) {
 	nodes := 0
 	for _, r := range replies {
 		var told syncData
-		if r.Node == w.cfg.Hostname || string(r.Value) == "null" {
+		if string(r.Value) == "null" { // its own
 			continue
 		}
 		if err := (codec.JSON{}).Unmarshal(r.Value, &told); err != nil {

@@ -425,27 +425,62 @@ func TestRemoteControlCanBeSwitchedOff(t *testing.T) {
 	})
 }
 
-// A node name that is taken costs the worker its remote control, and nothing else, until the other one is gone.
-func TestASecondWorkerOfTheSameNameHearsCommandsOnceTheFirstIsGone(t *testing.T) {
+// In Celery each of them hears half of the commands.
+func TestWorkersOfOneNameAllHearAndLearn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		server := mem.NewServer()
 		first := start(t, plan{server: server, tasks: []task.Definition{add()}})
 		synctest.Wait()
+		first.revoke("before")
 		second := start(t, plan{server: server, tasks: []task.Definition{add()}})
-		time.Sleep(time.Minute)
-		if got := second.ask(control.Request{Method: "ping"}); len(got) != 1 {
-			t.Errorf("answers = %q, want one", got)
+		time.Sleep(time.Second)
+		for range 3 {
+			if got := first.ask(control.Request{Method: "ping"}); len(got) != 2 {
+				t.Errorf("answers = %q, want two", got)
+			}
 		}
+		first.revoke("after")
 		if err := first.stop(); err != nil {
 			t.Fatal(err)
 		}
-		wantValue(t, second.outcome(second.send(add().S(pair{1, 2}))), 3)
-		time.Sleep(time.Minute)
-		if got := second.ask(control.Request{Method: "ping"}); len(got) != 1 {
-			t.Errorf("answers = %q, want one", got)
+		if got := second.ask(control.Request{Method: "revoked"}); len(got) != 1 || !strings.HasSuffix(got[0], `["before","after"]`) {
+			t.Errorf("revoked = %q", got)
 		}
 	})
+}
+
+// refusing is a broker that lets nobody have a mailbox, until it does.
+type refusing struct {
+	*mem.Broker
+	until time.Time
+	err   error
+}
+
+func (b refusing) Declare(ctx context.Context, topology broker.Topology) error {
+	if len(topology.Queues) > 0 && strings.HasSuffix(topology.Queues[0].Name, ".celery.pidbox") && time.Now().Before(b.until) {
+		return b.err
+	}
+	return b.Broker.Declare(ctx, topology)
+}
+
+func TestTasksGoOnWhereTheBrokerRefusesTheMailboxWhichIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{broker.ErrAccess, broker.ErrUnavailable} {
+		synctest.Test(t, func(t *testing.T) {
+			until := time.Now().Add(10 * time.Minute)
+			h := start(t, plan{tasks: []task.Definition{add()}, wrap: func(b *mem.Broker) broker.Broker { return refusing{b, until, err} }})
+			wantValue(t, h.outcome(h.send(add().S(pair{1, 2}))), 3)
+			time.Sleep(time.Until(until))
+			if got := h.ask(control.Request{Method: "ping"}); len(got) != 0 {
+				t.Errorf("answers = %q", got)
+			}
+			time.Sleep(time.Minute)
+			if got := h.ask(control.Request{Method: "ping"}); len(got) != 1 {
+				t.Errorf("answers = %q, want one", got)
+			}
+		})
+	}
 }
 
 func TestAWorkerLearnsFromTheOthersWhatWasRevokedBeforeItStartsATask(t *testing.T) {

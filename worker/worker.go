@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/google/uuid"
+
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -16,6 +18,7 @@ import (
 type Worker struct {
 	cfg      Config
 	log      *slog.Logger
+	instance string // what tells it from others of its name
 	handlers map[*task.Spec]task.Handler
 
 	running running
@@ -60,7 +63,10 @@ func New(cfg Config) (*Worker, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	w := &Worker{cfg: cfg, log: cfg.Logger, handlers: map[*task.Spec]task.Handler{}, parking: make(chan struct{}, parkWindow), turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{})}
+	w := &Worker{
+		cfg: cfg, log: cfg.Logger, instance: uuid.NewString(), handlers: map[*task.Spec]task.Handler{},
+		parking: make(chan struct{}, parkWindow), turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{}),
+	}
 	if w.cfg.Send == nil {
 		w.cfg.Send = w.send
 	}

@@ -55,10 +55,14 @@ func ControlExchange() broker.Exchange {
 	return broker.Exchange{Name: controlExchange, Kind: broker.Fanout, Transient: true}
 }
 
-// Mailbox is what a worker hears commands from: a queue of its own, bound to ControlExchange. As in Celery 5.7 it belongs to the
-// worker's connection, so that a second worker of the same name is told so instead of getting every other command.
-func Mailbox(node string) broker.Topology {
-	return mailbox(node+"."+controlExchange, ControlExchange(), "")
+// Mailbox is what a worker hears commands from: a queue of its own, bound to ControlExchange.
+//
+// Celery's is named after the node alone, so that of two workers with one name each hears half of the commands, or, since 5.7, the second
+// dies. Nobody looks for the name: with the worker's instance in it both hear all. It is durable as far as RabbitMQ is concerned, because
+// 4.3 denies queues that are neither that nor exclusive, and an exclusive one stays locked after a connection was lost; it goes with its
+// consumer all the same.
+func Mailbox(node, instance string) broker.Topology {
+	return mailbox(node+"."+instance+"."+controlExchange, ControlExchange(), "")
 }
 
 // ReplyMailbox is what a client reads the answers to its commands from.
@@ -71,7 +75,7 @@ func mailbox(queue string, exchange broker.Exchange, key string) broker.Topology
 	return broker.Topology{
 		Exchanges: []broker.Exchange{exchange},
 		Queues: []broker.Queue{{
-			Name: queue, Transient: true, AutoDelete: true, Exclusive: true,
+			Name: queue, AutoDelete: true,
 			Arguments: broker.Table{broker.ArgExpires: int32(10_000), broker.ArgMessageTTL: int32(300_000)},
 		}},
 		Bindings: []broker.Binding{{Exchange: exchange.Name, Queue: queue, Key: key}},

@@ -102,13 +102,13 @@ func sameButForOrder(t *testing.T, want, got broker.Message) {
 	}
 }
 
-func TestMailboxesAreCelerys(t *testing.T) {
+func TestMailboxesHaveTheArgumentsOfCelerys(t *testing.T) {
 	t.Parallel()
 	for want, box := range map[string]broker.Topology{
-		"w1@h.celery.pidbox": wire.Mailbox("w1@h"), "key.reply.celery.pidbox": wire.ReplyMailbox("key"),
+		"w1@h.i.celery.pidbox": wire.Mailbox("w1@h", "i"), "key.reply.celery.pidbox": wire.ReplyMailbox("key"),
 	} {
 		q := box.Queues[0]
-		if q.Name != want || !q.Transient || !q.AutoDelete || !q.Exclusive ||
+		if q.Name != want || q.Transient || !q.AutoDelete || q.Exclusive ||
 			!cmp.Equal(q.Arguments, broker.Table{"x-expires": int32(10000), "x-message-ttl": int32(300000)}) {
 			t.Errorf("queue = %+v", q)
 		}
