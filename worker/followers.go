@@ -128,7 +128,15 @@ func (w *Worker) send(ctx context.Context, s task.Signature, args codec.Codec) e
 	if err != nil {
 		return fmt.Errorf("%w: %w", broker.ErrInvalid, err)
 	}
-	return w.publishLater(ctx, broker.Address{RoutingKey: cmp.Or(s.Queue, w.cfg.Queues[0])}, msg, s.ETA.Sub(now))
+	return w.publishLater(ctx, broker.Address{RoutingKey: cmp.Or(s.Queue, w.home())}, msg, s.ETA.Sub(now))
+}
+
+// home is where calls go that name no queue.
+func (w *Worker) home() string {
+	if len(w.cfg.Queues) == 0 {
+		return w.consumed[0].queue // there are broadcasts only
+	}
+	return w.cfg.Queues[0]
 }
 
 // fail tells those who wait for others of a failed task: each step of the chain that is left has failed with it, and the errbacks are

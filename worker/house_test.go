@@ -45,6 +45,7 @@ type plan struct {
 	send    func(context.Context, task.Signature, codec.Codec) error // of the worker's Config
 
 	exceptions task.Exceptions
+	broadcasts []string // of the worker's Config
 }
 
 // start runs a worker until the test ends. Messages that it rejects go to the queue dead, by its own doing or by the broker's.
@@ -78,7 +79,7 @@ func start(t *testing.T, p plan) *house {
 	}
 	w, err := worker.New(worker.Config{
 		Options: p.opts, Broker: seen, Send: p.send, Results: h.results, Registry: &registry, Logger: slog.New(slog.DiscardHandler),
-		Exceptions: p.exceptions,
+		Exceptions: p.exceptions, Broadcasts: p.broadcasts,
 		Topology:   func(name string) broker.Topology { return broker.TaskQueue(topology(name)) },
 	})
 	if err != nil {

@@ -27,6 +27,17 @@ type Options struct {
 	Concurrency int
 	// Queues to consume; none means the application's default queue.
 	Queues []string
+	// QueueOrder says which of them the next task is taken from when several have some; "": Fair. All orders are those of the deliveries
+	// at hand: a message that comes while the slots are busy is looked at when one is free.
+	QueueOrder QueueOrder
+	// Weights of queues, from 1 to MaxWeight: how many tasks are taken from each while all have some. A queue that has none here has 1;
+	// with no weights at all, nobody counts.
+	Weights map[string]int
+	// ConsumerPriority is RabbitMQ's x-priority: while workers with a higher one take messages, this one gets none. 0 is the default.
+	ConsumerPriority int
+	// Direct consumes the worker's own queue, too, see DirectQueue: what is sent there runs on this worker, or waits for it
+	// (worker_direct in Celery).
+	Direct bool
 	// PrefetchMultiplier times the slots is how many deliveries the worker may hold; 0 means 2: one runs, one is at hand.
 	PrefetchMultiplier int
 	// Hostname is the node name; "" means celery@<host>.
@@ -67,7 +78,9 @@ type Options struct {
 // Config is what a worker is made of.
 type Config struct {
 	Options
-	// Broadcasts are the names of fanout exchanges that the worker listens to besides Queues.
+	// Broadcasts are the names of fanout exchanges that the worker listens to besides Queues. For each it has a queue of its own, which
+	// goes with its connection: what is published while it is away is not for it (kombu/common.py, Broadcast). Nothing is kept in dead
+	// letters of these.
 	Broadcasts []string
 	Broker     broker.Broker
 	Results    result.Backend // nil: outcomes are not stored
@@ -127,14 +140,14 @@ func (c *Config) complete() error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if len(c.Queues) == 0 {
-		return errors.New("worker: no queue to consume")
-	}
 	if c.MaxStuck == 0 {
 		c.MaxStuck = c.Concurrency
 	}
 	if c.Hostname == "" {
 		c.Hostname = NodeName("celery@%h")
+	}
+	if err := c.completeQueues(); err != nil {
+		return err
 	}
 	if c.Accept == nil {
 		c.Accept = codec.NewSet(codec.JSON{})
@@ -175,7 +188,7 @@ func (o Options) Validate() error {
 	case o.TimeLimit > 0 && o.SoftTimeLimit > o.TimeLimit:
 		return fmt.Errorf("worker: the soft time limit %s is above the hard one, %s", o.SoftTimeLimit, o.TimeLimit)
 	}
-	return nil
+	return o.validateQueues()
 }
 
 // NodeName expands a node name as Celery does: %h is the host's full name, %n its first part, %d the rest; a name without @ gets the

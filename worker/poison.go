@@ -52,7 +52,7 @@ func diagnose(d *broker.Delivery, known int, suspect bool, limit int) (deaths in
 // admit asks, before anything looks at the message, what became of its earlier deliveries. It returns false when the message has been
 // settled.
 func (w *Worker) admit(ctx context.Context, a *arrival) bool {
-	if !w.cfg.DeadLetters {
+	if !w.keepsDead(a.Queue) {
 		return true
 	}
 	if a.suspect != nil && w.lived.take(wire.Identify(a.Delivery).ID) {

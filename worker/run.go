@@ -57,8 +57,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	return errors.Join(err, w.shutdown(detached, in, cancelled))
 }
 
-// declare makes sure of the queues.
+// declare makes sure of the queues. Those of broadcasts are the worker's own, and so are declared in any case.
 func (w *Worker) declare(ctx context.Context) error {
+	for _, q := range w.consumed {
+		if q.fanout == "" {
+			continue
+		}
+		if err := w.cfg.Broker.Declare(ctx, q.topology()); err != nil {
+			return fmt.Errorf("worker: broadcast %s: %w", q.fanout, err)
+		}
+	}
 	for _, queue := range w.cfg.Queues {
 		names := []string{queue}
 		if w.cfg.DeadLetters {

@@ -24,7 +24,7 @@ func (e *execution) finish(v verdict, result any) {
 		meta, v = e.keep(ctx, v)
 		stored = v.state
 	}
-	if v = e.follow(ctx, v, result); v.disposition == broker.Reject && e.w.cfg.DeadLetters {
+	if v = e.follow(ctx, v, result); v.disposition == broker.Reject && e.w.keepsDead(e.delivery.Queue) {
 		v = e.bury(ctx, v)
 	}
 	if v.state != stored {

@@ -23,6 +23,7 @@ import (
 type source struct {
 	consumer broker.Consumer
 	log      *slog.Logger
+	pulled
 
 	mu     sync.Mutex
 	base   int // the prefetch for tasks that run

@@ -20,6 +20,7 @@ type Worker struct {
 	log      *slog.Logger
 	instance string // what tells it from others of its name
 	handlers map[*task.Spec]task.Handler
+	consumed []consumed
 
 	running running
 	revoked revokedTasks
@@ -64,7 +65,7 @@ func New(cfg Config) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{
-		cfg: cfg, log: cfg.Logger, instance: uuid.NewString(), handlers: map[*task.Spec]task.Handler{},
+		cfg: cfg, log: cfg.Logger, instance: uuid.NewString(), handlers: map[*task.Spec]task.Handler{}, consumed: cfg.consumed(),
 		parking: make(chan struct{}, parkWindow), turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{}),
 	}
 	if w.cfg.Send == nil {
