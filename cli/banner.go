@@ -41,6 +41,9 @@ func (s *Session) banner(app *taskq.App, opts worker.Options) error {
 	for _, queue := range opts.Queues {
 		fmt.Fprintf(&b, "                .> %-16s exchange=%s(direct) key=%s\n", queue, queue, queue)
 	}
+	if opts.Direct {
+		fmt.Fprintf(&b, "                .> %-16s exchange=C.dq2(direct) key=%s\n", worker.DirectQueue(name), name)
+	}
 	b.WriteString("                \n")
 	if s.Log.Enabled(nil, slog.LevelInfo) { //nolint:staticcheck // these handlers do not look at the context
 		b.WriteString("\n[tasks]\n")

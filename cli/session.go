@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -195,20 +196,33 @@ func (s *Session) workerOptions() (worker.Options, error) {
 		StateDB:            s.Config.Text("worker.state_db"),
 		RevokesMax:         s.Config.Int("worker.revokes_max"),
 		RevokeExpires:      s.Config.Seconds("worker.revoke_expires"),
+		QueueOrder:         worker.QueueOrder(strings.ToLower(s.Config.Text("worker.queue_order"))),
+		Direct:             s.Config.On("worker.direct"),
 	}
 	if name := s.Config.Text("worker.hostname"); name != "" {
 		opts.Hostname = worker.NodeName(name)
 	}
+	if opts.ConsumerPriority, err = strconv.Atoi(strings.TrimSpace(s.Config.Text("worker.consumer_priority"))); err != nil {
+		return opts, err // it was checked
+	}
+	if opts.Queues, err = s.queues(); err != nil {
+		return opts, err
+	}
+	if opts.Weights, err = s.weights(opts.Queues); err != nil {
+		return opts, err
+	}
 	if err := opts.Validate(); err != nil {
 		return opts, Exit(Usage, err)
 	}
-	opts.Queues, err = s.queues()
-	return opts, err
+	return opts, nil
 }
 
 // queues are those that the settings name, or the default one, without the excluded ones.
 func (s *Session) queues() ([]string, error) {
-	names := s.Config.List("worker.queues")
+	names, _, err := queueWeights(s.Config.List("worker.queues"))
+	if err != nil {
+		return nil, err
+	}
 	if len(names) == 0 {
 		names = []string{s.Config.Text("default_queue")}
 	}

@@ -2,12 +2,15 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/cli/config"
 	"github.com/seed-399731e2/taskq/pool"
+	"github.com/seed-399731e2/taskq/worker"
 )
 
 // settings is the one table behind flags, variables, files, `config` and the help texts.
@@ -74,7 +77,20 @@ func workerSettings() []config.Key {
 		},
 		{
 			Name: "worker.queues", Kind: config.List, Flag: "queues", Short: "Q", Aliases: []string{"CELERY_WORKER_QUEUES"},
-			Help: "queues to take tasks from, with commas between them; none means the default queue",
+			Help: "queues to take tasks from, with commas between them, each with its weight if it has one, as in high:5,low:1; none means the default queue",
+		},
+		{
+			Name: "worker.queue_order", Flag: "queue-order", Default: string(worker.Fair), Hint: "order",
+			Choices: []string{string(worker.Fair), string(worker.Strict)},
+			Help:    "fair takes from all queues, by their weights; strict from one only while those before it are empty",
+		},
+		{
+			Name: "worker.consumer_priority", Flag: "consumer-priority", Default: "0", Hint: "number", Check: checkNumber,
+			Help: "RabbitMQ's x-priority: workers with a lower one get tasks only when those with a higher one take none",
+		},
+		{
+			Name: "worker.direct", Kind: config.Switch, Flag: "direct", Default: "false", Aliases: []string{"CELERY_WORKER_DIRECT"},
+			Help: "consume the worker's own queue <node name>.dq2, too, as Celery's worker_direct does",
 		},
 		{Name: "worker.exclude_queues", Kind: config.List, Flag: "exclude-queues", Short: "X", Help: "queues to leave out"},
 		{
@@ -134,6 +150,14 @@ func workerSettings() []config.Key {
 			Help: "how long a revoked task is remembered",
 		},
 	}
+}
+
+// checkNumber takes negative ones, too.
+func checkNumber(text string) error {
+	if _, err := strconv.Atoi(strings.TrimSpace(text)); err != nil {
+		return fmt.Errorf("%q is not a whole number", text)
+	}
+	return nil
 }
 
 func checkPool(name string) error {
