@@ -96,7 +96,7 @@ func (r *rule) compile(queues *queues) (err error) {
 		}
 	}
 	if kinds != 1 {
-		return invalid("it needs one of Match, Regexp and Func")
+		return invalid("it needs a match, a regexp or a function, and only one of them")
 	}
 	switch {
 	case r.route.Regexp != "":

@@ -93,8 +93,8 @@ func TestRoutesThatLeadNowhereAreRefused(t *testing.T) {
 	t.Parallel()
 	decide := func(context.Context, task.Signature) (taskq.Route, bool) { return taskq.Route{}, true }
 	for want, route := range map[string]taskq.Route{
-		"routes[1]: invalid: it needs one of Match, Regexp and Func": {Queue: "x"},
-		"needs one of": {Match: "a", Func: decide},
+		"routes[1]: invalid: it needs a match, a regexp or a function": {Queue: "x"},
+		"only one of them": {Match: "a", Func: decide},
 		"missing closing ]: `[a`; the syntax is that of Go":    {Regexp: "[a", Queue: "x"},
 		"`(?=`; the syntax is that of Go":                      {Regexp: "a(?=b)", Queue: "x"},
 		"the pattern \"[z-a]\": error parsing regexp: invalid": {Match: "[z-a]", Queue: "x"},

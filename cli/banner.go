@@ -3,11 +3,14 @@ package cli
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/seed-399731e2/taskq"
+	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/cli/config"
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
 	"github.com/seed-399731e2/taskq/pool"
@@ -39,7 +42,9 @@ func (s *Session) banner(app *taskq.App, opts worker.Options) error {
 	}
 	b.WriteString("--- ***** ----- \n -------------- [queues]\n")
 	for _, queue := range opts.Queues {
-		fmt.Fprintf(&b, "                .> %-16s exchange=%s(direct) key=%s\n", queue, queue, queue)
+		for _, how := range ways(app, queue) {
+			fmt.Fprintf(&b, "                .> %-16s %s\n", queue, how)
+		}
 	}
 	if opts.Direct {
 		fmt.Fprintf(&b, "                .> %-16s exchange=C.dq2(direct) key=%s\n", worker.DirectQueue(name), name)
@@ -56,6 +61,24 @@ func (s *Session) banner(app *taskq.App, opts worker.Options) error {
 	b.WriteString("\n")
 	_, err := s.Out.Write([]byte(b.String()))
 	return err
+}
+
+// ways are how calls come to a queue, in Celery's words.
+func ways(app *taskq.App, queue string) []string {
+	t := app.Topology(queue)
+	if t.IsEmpty() {
+		return []string{fmt.Sprintf("exchange=%s(%s) key=", queue, broker.Fanout)}
+	}
+	var all []string
+	for _, b := range t.Bindings {
+		kind := t.Exchanges[slices.IndexFunc(t.Exchanges, func(x broker.Exchange) bool { return x.Name == b.Exchange })].Kind
+		way := fmt.Sprintf("exchange=%s(%s) key=%s", b.Exchange, kind, b.Key)
+		for _, name := range slices.Sorted(maps.Keys(b.Arguments)) {
+			way += fmt.Sprintf(" %s=%v", name, b.Arguments[name])
+		}
+		all = append(all, way)
+	}
+	return all
 }
 
 // shownURL is a URL for people: without its password, and with the path of the embedded store.

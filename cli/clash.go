@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/cli/config"
 )
 
 func (s *Session) declareMode() broker.DeclareMode {
@@ -43,12 +45,27 @@ func property(argument, value string) string {
 	return text
 }
 
-// whoAsked is where the value comes from that was asked for. The type is the one property that can be configured.
+// whoAsked is where the value comes from that was asked for.
 func (s *Session) whoAsked(e *broker.DeclareError) string {
-	if e.Argument == broker.ArgQueueType && s.Config.Given("queue_type") {
-		return "queue_type, from " + s.Config.Origin("queue_type").String()
+	if entry, ok := s.configured(e); ok && (e.Argument != broker.ArgMaxPriority || entry.Given("max_priority")) {
+		return entry.Path + ", from " + entry.Origin.String()
+	}
+	for argument, name := range map[string]string{broker.ArgQueueType: "queue_type", broker.ArgMaxPriority: "queue_max_priority"} {
+		if e.Argument == argument && s.Config.Given(name) {
+			return name + ", from " + s.Config.Origin(name).String()
+		}
 	}
 	return "the default, as Celery declares its queues"
+}
+
+// configured is the table of the queue that the error is about, or of one with that exchange.
+func (s *Session) configured(e *broker.DeclareError) (config.Entry, bool) {
+	for _, entry := range s.Config.Entries("queues") {
+		if e.Object == "queue" && entry.Name == e.Name || e.Object == "exchange" && cmp.Or(entry.Text("exchange"), entry.Name) == e.Name {
+			return entry, true
+		}
+	}
+	return config.Entry{}, false
 }
 
 func waiting(messages int) string {
@@ -63,7 +80,9 @@ func waiting(messages int) string {
 
 func (s *Session) waysOut(e *broker.DeclareError) []string {
 	ways := []string{fmt.Sprintf("use the %s as it is: --declare=passive", e.Object)}
-	if e.Argument == broker.ArgQueueType {
+	if entry, ok := s.configured(e); ok {
+		ways = append(ways, "ask for the same: change "+entry.Path)
+	} else if e.Argument == broker.ArgQueueType {
 		switch existing := e.Existing; {
 		case existing == broker.NotSet:
 			ways = append(ways, "ask for the same: leave queue_type out")

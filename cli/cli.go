@@ -125,7 +125,7 @@ func (p *program) globalFlags(root *cobra.Command) {
 // commands of every program, and those of the extensions.
 func (p *program) commands() []Command {
 	all := []Command{
-		p.workerCommand(), p.sendCommand(), resultCommand(), revokeCommand(), tasksCommand(),
+		p.workerCommand(), p.sendCommand(), p.routeCommand(), resultCommand(), revokeCommand(), tasksCommand(),
 		queuesCommand(), purgeCommand(), deadCommand(), configCommand(), versionCommand(p.name), completionCommand(p.name),
 	}
 	for _, e := range p.extensions {

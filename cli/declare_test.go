@@ -172,3 +172,18 @@ func TestDelayQueuesAreNotDeclaredUnlessDeclaringIsAuto(t *testing.T) {
 	must(t, env, append(late, "--declare", "never")...)
 	w.stderr.waitFor(t, "Task tasks.echo[late] succeeded in ")
 }
+
+func TestAConfiguredQueueThatClashesIsNamedWithItsTable(t *testing.T) {
+	t.Parallel()
+	env := home(t, "TASKQ_BROKER_URL="+testserver.AMQPVhost(t))
+	must(t, env, "send", "tasks.add", "--queue", "prio")
+	_, stderr, code := run(t, append(env, `TASKQ_QUEUES={"prio": {"max_priority": 10}}`), "worker")
+	if code != cli.Misconfigured {
+		t.Errorf("exit status = %d, want %d", code, cli.Misconfigured)
+	}
+	wantAll(t, stderr, `queue "prio"`, "asked for was x-max-priority 10 (queues.prio, from environment TASKQ_QUEUES)", "ask for the same: change queues.prio")
+	_, stderr, _ = run(t, append(env, "TASKQ_QUEUE_MAX_PRIORITY=5"), "worker", "-Q", "prio")
+	wantAll(t, stderr, "asked for was x-max-priority 5 (queue_max_priority, from environment TASKQ_QUEUE_MAX_PRIORITY)")
+	_, stderr, _ = run(t, append(env, `TASKQ_QUEUES={"other": {"exchange": "prio", "exchange_type": "topic"}}`), "queues", "declare")
+	wantAll(t, stderr, `exchange "prio"`, "(queues.other, from environment TASKQ_QUEUES)")
+}

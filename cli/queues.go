@@ -15,6 +15,8 @@ type queueInfo struct {
 	Exists    bool   `json:"exists"`
 	Messages  int    `json:"messages"` // waiting, without those that workers hold
 	Consumers int    `json:"consumers"`
+
+	broadcast bool
 }
 
 func queuesCommand() Command {
@@ -24,6 +26,7 @@ func queuesCommand() Command {
 		Example: `queues
 queues mail reports -o json`,
 		MaxArgs: -1, Settings: []string{"worker.queues", "worker.exclude_queues"}, Tabular: true,
+		Commands: []Command{declareCommand()},
 		Run: func(ctx context.Context, s *Session, args []string) error {
 			if len(args) == 0 {
 				names, err := s.queues()
@@ -39,7 +42,10 @@ queues mail reports -o json`,
 			t := Table{Header: []string{"QUEUE", "MESSAGES", "CONSUMERS"}, Data: infos}
 			for _, q := range infos {
 				row := []string{q.Queue, strconv.Itoa(q.Messages), strconv.Itoa(q.Consumers)}
-				if !q.Exists {
+				switch {
+				case q.broadcast:
+					row = []string{q.Queue, "-", "a broadcast: each worker has a queue of its own"}
+				case !q.Exists:
 					row = []string{q.Queue, "-", "the queue does not exist yet"}
 				}
 				t.Rows = append(t.Rows, row)
@@ -70,7 +76,7 @@ func (s *Session) measure(ctx context.Context, queues []string) ([]queueInfo, er
 		if err != nil && !errors.Is(err, broker.ErrNoQueue) {
 			return nil, fmt.Errorf("measure queue %s: %w", name, err)
 		}
-		infos[i] = queueInfo{Queue: name, Exists: err == nil, Messages: stats.Messages, Consumers: stats.Consumers}
+		infos[i] = queueInfo{Queue: name, Exists: err == nil, Messages: stats.Messages, Consumers: stats.Consumers, broadcast: app.Topology(name).IsEmpty()}
 	}
 	return infos, nil
 }

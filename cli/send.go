@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -89,8 +90,11 @@ func (f *sendFlags) run(ctx context.Context, s *Session, name string, arguments 
 	if err != nil {
 		return err
 	}
-	sig = sig.Complete(app.Registry().Lookup(name), app.Config().Call)
-	if err := sig.Validate(); err != nil {
+	d, err := f.destination(ctx, app, sig)
+	if err != nil {
+		return err
+	}
+	if err := d.Call.Validate(); err != nil {
 		return Exit(Usage, err)
 	}
 	sending, cancel := context.WithTimeout(ctx, connectWait)
@@ -99,16 +103,19 @@ func (f *sendFlags) run(ctx context.Context, s *Session, name string, arguments 
 	if err != nil {
 		return s.sendError(err)
 	}
-	return s.sent(ctx, sig, result, timeout, f.wait)
+	return s.sent(ctx, d, result, timeout, f.wait)
 }
 
 // sent says what was sent, or waits for its outcome.
-func (s *Session) sent(ctx context.Context, sig task.Signature, result *task.Result[any], timeout time.Duration, wait bool) error {
-	place := map[string]any{"queue": cmp.Or(sig.Queue, s.Config.Text("default_queue"))}
-	if sig.Exchange != "" {
-		place = map[string]any{"exchange": sig.Exchange, "routing_key": sig.RoutingKey}
+func (s *Session) sent(ctx context.Context, d taskq.Destination, result *task.Result[any], timeout time.Duration, wait bool) error {
+	place := map[string]any{}
+	if d.Call.Queue != "" || d.Address.Exchange == "" {
+		place["queue"] = cmp.Or(d.Call.Queue, d.Address.RoutingKey)
 	}
-	attrs := []any{"task", sig.Task, "id", result.ID()}
+	if d.Address.Exchange != "" {
+		place["exchange"], place["routing_key"] = d.Address.Exchange, d.Address.RoutingKey
+	}
+	attrs := []any{"task", d.Call.Task, "id", result.ID()}
 	for _, name := range slices.Sorted(maps.Keys(place)) {
 		attrs = append(attrs, name, place[name])
 	}
@@ -117,7 +124,7 @@ func (s *Session) sent(ctx context.Context, sig task.Signature, result *task.Res
 		return s.await(ctx, result, timeout, false)
 	}
 	if s.JSON() {
-		place["id"], place["task"] = result.ID(), sig.Task
+		place["id"], place["task"] = result.ID(), d.Call.Task
 		return s.printJSON(place)
 	}
 	return printLine(s.Out, result.ID())

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/cli/config"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/task"
@@ -37,16 +39,15 @@ type sendFlags struct {
 func (f *sendFlags) groups() []FlagGroup {
 	return []FlagGroup{
 		{"What is sent", func(flags *pflag.FlagSet) {
-			flags.StringVarP(&f.args, "args", "a", "", "positional arguments, a `JSON` array")
-			flags.StringVarP(&f.kwargs, "kwargs", "k", "", "keyword arguments, a `JSON` object")
+			f.arguments(flags)
 			flags.StringVar(&f.id, "task-id", "", "`id` of the task (default: a new UUID)")
 			flags.BoolVar(&f.wait, "wait", false, "wait for the result and print it")
 			flags.StringVar(&f.timeout, "timeout", "", "`seconds` to wait for the result at the most (with --wait)")
 		}},
 		{"Where it goes", func(flags *pflag.FlagSet) {
-			flags.StringVar(&f.queue, "queue", "", "`queue` to send to (default: the task's, or the default queue)")
+			flags.StringVar(&f.queue, "queue", "", "`queue` to send to (default: the task's, by route, or the default queue)")
 			flags.StringVar(&f.exchange, "exchange", "", "`exchange` to send to instead; it must exist")
-			flags.StringVar(&f.routingKey, "routing-key", "", "`key` for the exchange, a topic say")
+			flags.StringVar(&f.routingKey, "routing-key", "", "`key` for the exchange, or for that of the queue: a topic, say")
 			flags.Uint8Var(&f.priority, "priority", 0, "priority of the message, a `number` from 0 to 255; the queue needs x-max-priority")
 			f.prioritySet = func() bool { return flags.Changed("priority") }
 		}},
@@ -81,6 +82,20 @@ func (f *sendFlags) groups() []FlagGroup {
 	}
 }
 
+func (f *sendFlags) arguments(flags *pflag.FlagSet) {
+	flags.StringVarP(&f.args, "args", "a", "", "positional arguments, a `JSON` array")
+	flags.StringVarP(&f.kwargs, "kwargs", "k", "", "keyword arguments, a `JSON` object")
+}
+
+// destination finds out where the call goes.
+func (f *sendFlags) destination(ctx context.Context, app *taskq.App, s task.Signature) (taskq.Destination, error) {
+	d, err := app.Destination(ctx, s)
+	if err == nil && f.routingKey != "" && d.Address.Exchange == "" {
+		err = Exit(Usage, errors.New("--routing-key without --exchange: name the exchange, or use --queue alone; the key has no effect on a direct queue"))
+	}
+	return d, err
+}
+
 // signature makes the call that the flags describe.
 func (f *sendFlags) signature(name string, now time.Time) (task.Signature, error) {
 	s := task.Signature{Task: name}
@@ -110,8 +125,7 @@ func (f *sendFlags) clashes() error {
 		flags  string
 		remedy string
 	}{
-		{f.queue != "", f.exchange != "" || f.routingKey != "", "--queue and --exchange or --routing-key", "a call goes to a queue or to an exchange"},
-		{f.routingKey != "", f.exchange == "", "--routing-key without --exchange", "name the exchange, or use --queue"},
+		{f.queue != "", f.exchange != "", "--queue and --exchange", "a call goes to a queue or to an exchange"},
 		{f.countdown != "", f.eta != "", "--countdown and --eta", "give one of them"},
 		{f.wait, f.ignoreResult, "--wait and --ignore-result", "there would be no result to wait for"},
 		{f.wait, f.replyTo != "", "--wait and --reply-to", "the result would go elsewhere"},

@@ -122,6 +122,7 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	cfg.InheritPriority = s.Config.On("inherit_priority")
 	cfg.Declare = s.declareMode()
 	cfg.DeliveryTimeout = s.Config.Seconds("worker.delivery_timeout")
+	s.routing(&cfg)
 	s.formats(&cfg)
 	cfg.Logger = s.Log
 	if cfg.BrokerURL == "" && !s.offline {
@@ -154,6 +155,9 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 
 // withOrigin says where the setting comes from that an application does not take.
 func (s *Session) withOrigin(err error) error {
+	if e, ok := s.entryOf(err); ok {
+		return fmt.Errorf("%w (%s, from %s)", err, e.Path, e.Origin)
+	}
 	var name string
 	switch {
 	case strings.Contains(err.Error(), "result backend"):
@@ -217,11 +221,16 @@ func (s *Session) workerOptions() (worker.Options, error) {
 	return opts, nil
 }
 
-// queues are those that the settings name, or the default one, without the excluded ones.
+// queues are those that the settings name, or all that they configure, or the default one, without the excluded ones.
 func (s *Session) queues() ([]string, error) {
 	names, _, err := queueWeights(s.Config.List("worker.queues"))
 	if err != nil {
 		return nil, err
+	}
+	if len(names) == 0 {
+		for _, e := range s.Config.Entries("queues") {
+			names = append(names, e.Name)
+		}
 	}
 	if len(names) == 0 {
 		names = []string{s.Config.Text("default_queue")}

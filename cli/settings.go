@@ -48,7 +48,7 @@ func settings() config.Table {
 			Choices: []string{string(broker.DeclareAuto), string(broker.DeclarePassive), string(broker.DeclareNever)},
 			Help:    "auto creates the queues that are missing; passive uses those that exist, as they are; never does not even look",
 		},
-	}, messageSettings(), logSettings(), workerSettings())
+	}, routingSettings(), messageSettings(), logSettings(), workerSettings())
 }
 
 func logSettings() []config.Key {
