@@ -3,6 +3,7 @@ package limittest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -94,6 +95,26 @@ func testExpiry(t *testing.T, h Harness) {
 		t.Errorf("the place of %s was free after %s", 2*short, got)
 	}
 	wantRefused(t, here, lock(key, "a", long), "b")
+
+	// the same beside a place that is kept
+	claim := func(owner string, ttl time.Duration) limit.Claim {
+		return limit.Claim{Key: key + "2", Owner: owner, Places: 2, TTL: ttl}
+	}
+	wantHeld(t, here, claim("a", long))
+	wantHeld(t, here, claim("b", short))
+	wantHeldInTheEnd(t, there, claim("c", short))
+	wantRefusedByOneOf(t, here, claim("d", long), "a", "c")
+	lapse(t, here, 2*short)
+	wantHeld(t, there, claim("c", long)) // its former place is no claim to this one
+	wantRefusedByOneOf(t, here, claim("d", long), "a", "c")
+}
+
+// wantRefusedByOneOf is wantRefused for several holders.
+func wantRefusedByOneOf(t *testing.T, s limit.Store, claim limit.Claim, holders ...string) {
+	t.Helper()
+	if g := acquire(t, s, claim); g.Held || !slices.Contains(holders, g.Holder) {
+		t.Fatalf("%s got %+v, want none: %v hold the places", claim.Owner, g, holders)
+	}
 }
 
 func testExtend(t *testing.T, h Harness) {
@@ -124,35 +145,33 @@ func testLost(t *testing.T, h Harness) {
 		}
 	}
 	wantLost("a") // it was never taken
-	wantHeld(t, s, lock(key, "a", short))
+	claim := func(owner string, ttl time.Duration) limit.Claim {
+		return limit.Claim{Key: key, Owner: owner, Places: 2, TTL: ttl}
+	}
+	wantHeld(t, s, claim("other", long))
+	wantHeld(t, s, claim("a", short))
 	lapse(t, s, 2*short)
 	wantLost("a") // it is over, though nobody has it
-	wantHeld(t, s, lock(key, "b", long))
+	wantHeld(t, s, claim("b", long))
 	wantLost("a") // another one has it
-	wantRefused(t, s, lock(key, "c", long), "b")
+	wantRefusedByOneOf(t, s, claim("c", long), "b", "other")
 	release(t, s, key, "b")
 	wantLost("b") // it was given back
-	wantHeld(t, s, lock(key, "c", long))
+	wantHeld(t, s, claim("c", long))
+	wantRefusedByOneOf(t, s, claim("d", long), "c", "other")
 }
 
 func testRelease(t *testing.T, h Harness) {
 	here, there := open(t, h), open(t, h)
-	claim := func(owner string) limit.Claim {
-		return limit.Claim{Key: "released " + t.Name(), Owner: owner, Places: 2, TTL: long}
-	}
+	key := newKey()
+	claim := func(owner string) limit.Claim { return limit.Claim{Key: key, Owner: owner, Places: 2, TTL: long} }
 	wantHeld(t, here, claim("a"))
 	wantHeld(t, there, claim("b"))
-	if g := acquire(t, here, claim("c")); g.Held || g.Holder != "a" && g.Holder != "b" {
-		t.Errorf("c got %+v, want none", g)
-	}
-	release(t, here, claim("").Key, "a")
-	release(t, here, claim("").Key, "a") // and once more, as after a lost answer
+	wantRefusedByOneOf(t, here, claim("c"), "a", "b")
+	release(t, here, key, "a")
+	release(t, here, key, "a") // and once more, as after a lost answer
 	wantHeld(t, there, claim("c"))
-	if g := acquire(t, here, claim("a")); g.Held || g.Holder == "a" {
-		t.Errorf("a got %+v, want none", g)
-	}
-	release(t, here, claim("").Key, "b")
-	release(t, here, claim("").Key, "c")
+	wantRefusedByOneOf(t, here, claim("a"), "b", "c")
 }
 
 // testStranger: a holder that was late finds its place with somebody else, and must not take it from them.
