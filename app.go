@@ -57,6 +57,9 @@ func New(cfg Config) (*App, error) {
 	if err := checkURLs(&cfg); err != nil {
 		return nil, err
 	}
+	if err := checkLimits(&cfg); err != nil {
+		return nil, err
+	}
 	if err := cfg.Exceptions.Validate(); err != nil {
 		return nil, fmt.Errorf("taskq: %w", err)
 	}

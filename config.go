@@ -33,6 +33,11 @@ type Config struct {
 	ResultPersistent bool
 	// ResultKeyPrefix comes before every key in Redis (global_keyprefix in Celery's result_backend_transport_options).
 	ResultKeyPrefix string
+	// LimitStore says where locks, unique tasks and limits that hold for all workers together are kept: redis://, rediss://, postgres://,
+	// sqlite:///path, memory:// (this application alone), disabled://. "" is what all of them share already: the broker's own store,
+	// else the Redis, database or file of the results; with neither it is disabled://. It is opened when it is needed. ResultKeyPrefix
+	// comes before its keys in Redis, too.
+	LimitStore string
 	// DefaultQueue is where calls go that neither name a queue nor have a route, and what a worker consumes when there are no Queues; ""
 	// means celery.
 	DefaultQueue string

@@ -124,10 +124,11 @@ type connection struct {
 	results result.Backend // nil: disabled
 	store   *sqlitedb.DB   // the broker's embedded store; nil without
 	other   *sqlitedb.DB   // that of the results, when it is another file
+	limits  limits
 }
 
 func open(ctx context.Context, cfg Config, accept codec.Set) (*connection, error) {
-	c := &connection{}
+	c := &connection{limits: limits{opening: make(chan struct{}, 1)}}
 	err := c.openBroker(ctx, cfg)
 	if err == nil {
 		err = c.openResults(ctx, cfg, accept)
@@ -225,7 +226,7 @@ func openStore(ctx context.Context, url string, log *slog.Logger) (*sqlitedb.DB,
 
 // close closes what is open, in the order of use.
 func (c *connection) close(ctx context.Context) error {
-	var errs []error
+	errs := []error{c.limits.close(ctx)}
 	if c.results != nil {
 		errs = append(errs, c.results.Close(ctx))
 	}

@@ -117,6 +117,7 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	}
 	cfg.ResultPersistent = s.Config.On("result_persistent")
 	cfg.ResultKeyPrefix = s.Config.Text("result_backend_transport_options.global_keyprefix")
+	cfg.LimitStore = s.Config.Text("limit_store")
 	cfg.DefaultQueue = s.Config.Text("default_queue")
 	cfg.QueueType = broker.QueueType(strings.ToLower(s.Config.Text("queue_type")))
 	cfg.InheritPriority = s.Config.On("inherit_priority")
@@ -162,6 +163,8 @@ func (s *Session) withOrigin(err error) error {
 	switch {
 	case strings.Contains(err.Error(), "result backend"):
 		name = "result_backend"
+	case strings.Contains(err.Error(), "limit store"):
+		name = "limit_store"
 	case strings.Contains(err.Error(), "broker URL"):
 		name = "broker_url"
 	}

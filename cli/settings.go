@@ -34,6 +34,11 @@ func settings() config.Table {
 			Name: "result_backend_transport_options.global_keyprefix", Hint: "prefix",
 			Help: "what comes before every key in Redis; a _ follows it unless it ends in one of :_-.",
 		},
+		{
+			Name: "limit_store", Kind: config.URL, Secret: true,
+			Help: "where locks, unique tasks and limits of all workers are kept: redis://…, rediss://…, postgres://…, sqlite:///path or " +
+				"disabled://; none means what the workers share already",
+		},
 		{Name: "default_queue", Default: "celery", Hint: "name", Help: "queue of tasks that name none"},
 		{
 			Name: "inherit_priority", Kind: config.Switch, Default: "false",

@@ -38,6 +38,9 @@ func New(t testing.TB, cfg taskq.Config, tasks ...task.Definition) *App {
 	if cfg.Broker != nil || cfg.Results != nil || cfg.BrokerURL != "" || cfg.ResultBackend != "" {
 		t.Fatal("taskqtest: the configuration says where messages or outcomes go; leave that to New")
 	}
+	if cfg.LimitStore == "" {
+		cfg.LimitStore = "memory://"
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}

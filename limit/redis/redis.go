@@ -21,14 +21,15 @@ import (
 type Config struct {
 	// URL is redis://user:password@host:6379/0, or rediss:// for TLS; the path is the number of the database.
 	URL string
-	// KeyPrefix comes before every key; "" means "taskq-limit-".
+	// KeyPrefix comes before every key; "" means DefaultPrefix.
 	KeyPrefix string
 	// Lazy makes a server that cannot be reached no error of Open: it is tried again when it is needed.
 	Lazy   bool
 	Logger *slog.Logger // nil: slog.Default
 }
 
-const defaultPrefix = "taskq-limit-"
+// DefaultPrefix comes before every key unless the configuration says otherwise.
+const DefaultPrefix = "taskq-limit-"
 
 // What comes between the prefix and the key: the places of a key, a sorted set of owners by the ends of their places, and the time of
 // its last turn, a string. Both in µs since 1970.
@@ -60,7 +61,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg.Logger = slog.Default()
 	}
 	if cfg.KeyPrefix == "" {
-		cfg.KeyPrefix = defaultPrefix
+		cfg.KeyPrefix = DefaultPrefix
 	}
 	s := &Store{endpoint: ep, prefix: cfg.KeyPrefix, scripts: newScripts()}
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx)) // ended by Close

@@ -106,7 +106,7 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 		cfg.Logger = slog.Default()
 	}
 	b := &Backend{
-		endpoint: ep, prefix: keyPrefix(cfg.KeyPrefix), expires: seconds(cfg.Expires),
+		endpoint: ep, prefix: KeyPrefix(cfg.KeyPrefix), expires: seconds(cfg.Expires),
 		log: cfg.Logger, store: rueidis.NewLuaScript(guarded),
 	}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx)) // ended by Close
@@ -125,8 +125,8 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	return nil, errors.Join(fmt.Errorf("redis: %w", err), b.Close(ctx))
 }
 
-// keyPrefix is Celery's global_keyprefix with the separator that it adds.
-func keyPrefix(prefix string) string {
+// KeyPrefix is Celery's global_keyprefix with the separator that it adds.
+func KeyPrefix(prefix string) string {
 	if prefix == "" || strings.ContainsAny(prefix[len(prefix)-1:], ":_-.") {
 		return prefix
 	}
