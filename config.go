@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/broker/amqp"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/codec/auth"
 	"github.com/seed-399731e2/taskq/result"
@@ -68,9 +69,13 @@ type Config struct {
 	// Declare says what a worker and Send make sure of. "" and broker.DeclareAuto create the queues that are missing, as Celery does.
 	// With broker.DeclarePassive nothing is created: each queue must exist, and is used as it is, whatever its properties. With
 	// broker.DeclareNever nothing is asked for either: a queue that is missing shows when a worker consumes it or a call is
-	// published to it; only that of a delayed call is looked up. The delay queues of RabbitMQ (countdown, ETA, retries) must exist. The queue that a process reads
-	// its results from with rpc:// is its own, and declared in every mode.
+	// published to it; only that of a delayed call is looked up. The delay queues of RabbitMQ (countdown, ETA, retries)
+	// must exist, and the queues be bound to taskq.delay.due. The queue that a process reads its results from with rpc:// is its own, and
+	// declared in every mode.
 	Declare broker.DeclareMode
+	// Delays says in which queues of RabbitMQ delayed messages wait: "" and amqp.DelaysOwn mean taskq's; amqp.DelaysCelery shares those of
+	// Celery 5.5 and newer, for queues of topic, fanout and headers exchanges.
+	Delays amqp.Delays
 	// DeliveryTimeout is RabbitMQ's consumer_timeout, which a client cannot ask for: how long a delivery may be unacknowledged before the
 	// server takes it back. 0 means 30 min, the server's default. Workers warn of tasks that may take longer.
 	DeliveryTimeout time.Duration

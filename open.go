@@ -158,7 +158,9 @@ func (c *connection) openBroker(ctx context.Context, cfg Config) (err error) {
 		c.broker = b
 		return nil
 	}
-	options := amqp.Config{URL: cfg.BrokerURL, Declare: cfg.Declare, DeliveryTimeout: cfg.DeliveryTimeout, Logger: cfg.Logger}
+	options := amqp.Config{
+		URL: cfg.BrokerURL, Declare: cfg.Declare, Delays: cfg.Delays, DeliveryTimeout: cfg.DeliveryTimeout, Logger: cfg.Logger,
+	}
 	b, err := amqp.Open(ctx, options)
 	if cfg.WaitForBroker && errors.Is(err, broker.ErrUnavailable) {
 		options.Lazy = true

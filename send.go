@@ -177,10 +177,9 @@ func address(out wire.Outgoing) broker.Address {
 	return to
 }
 
-// deliver sends now, or parks the message in the broker until its time. A message to an exchange cannot be parked: as in Celery it goes
-// to its queues with its ETA, for the workers to wait.
+// deliver sends now, or parks the message in the broker until its time.
 func deliver(ctx context.Context, b broker.Broker, to broker.Address, msg broker.Message, delay time.Duration) error {
-	if delay <= 0 || to.Exchange != "" {
+	if delay <= 0 {
 		return b.Publish(ctx, to, msg)
 	}
 	delayer, ok := b.(broker.Delayer)

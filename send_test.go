@@ -109,27 +109,42 @@ func TestWhatATaskSendsInheritsItsIds(t *testing.T) {
 	}
 }
 
-func TestADelayedCallToAnExchangeWaitsInTheWorker(t *testing.T) {
+func TestADelayedCallToAnExchangeWaitsInTheBroker(t *testing.T) {
 	t.Parallel()
 	app := newApp(t, taskq.Config{}, add())
-	if _, err := add().Send(t.Context(), app, pair{1, 2}, task.Exchange("celery"), task.RoutingKey("celery")); !errors.Is(err, broker.ErrUnroutable) {
+	b, err := app.Broker(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const delay = 300 * time.Millisecond
+	send := func() (*task.Result[int], error) {
+		return add().Send(t.Context(), app, pair{1, 2}, task.Exchange("sums"), task.RoutingKey("sums.small"), task.Countdown(delay))
+	}
+	if _, err := send(); !errors.Is(err, broker.ErrUnroutable) {
 		t.Errorf("an exchange that does not exist: %v, want ErrUnroutable", err)
 	}
-	work(t, app)
+	topology := broker.TaskQueue(broker.Queue{Name: "celery"})
+	topology.Exchanges = append(topology.Exchanges, broker.Exchange{Name: "sums", Kind: broker.Topic})
+	topology.Bindings = append(topology.Bindings, broker.Binding{Exchange: "sums", Queue: "celery", Key: "sums.#"})
+	if err := b.Declare(t.Context(), topology); err != nil {
+		t.Fatal(err)
+	}
 	began := time.Now()
-	const delay = 300 * time.Millisecond
-	for {
-		r, err := add().Send(t.Context(), app, pair{1, 2}, task.Exchange("celery"), task.RoutingKey("celery"), task.Countdown(delay))
-		if errors.Is(err, broker.ErrUnroutable) { // the worker has not declared it yet
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if sum, err := r.Get(t.Context()); err != nil || sum != 3 || time.Since(began) < delay {
-			t.Errorf("sum = %d, %v after %s; want 3 after %s", sum, err, time.Since(began), delay)
-		}
-		return
+	r, err := send()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parked := 0
+	err = b.(broker.Parking).Parked(t.Context(), func(p broker.Parked) bool {
+		parked++
+		return p.To == broker.Address{Exchange: "sums", RoutingKey: "sums.small"}
+	})
+	if err != nil || parked != 1 {
+		t.Errorf("%d calls are parked, %v; want the one", parked, err)
+	}
+	work(t, app)
+	if sum, err := r.Get(t.Context()); err != nil || sum != 3 || time.Since(began) < delay {
+		t.Errorf("sum = %d, %v after %s; want 3 after %s", sum, err, time.Since(began), delay)
 	}
 }
 

@@ -157,15 +157,15 @@ func TestDelayQueuesAreNotDeclaredUnlessDeclaringIsAuto(t *testing.T) {
 	if code != cli.Misconfigured {
 		t.Errorf("exit status = %d, want %d", code, cli.Misconfigured)
 	}
-	wantAll(t, stderr, `the delay queue "taskq.delay.300" is missing`, "x-message-ttl=300,", "(declare is passive, from flag --declare)")
-	if got := must(t, env, "queues", "taskq.delay.300"); !strings.Contains(got, "does not exist yet") {
+	wantAll(t, stderr, `the delay queue "taskq.delay.queue.300" is missing`, "x-message-ttl=300,", "(declare is passive, from flag --declare)")
+	if got := must(t, env, "queues", "taskq.delay.queue.300"); !strings.Contains(got, "does not exist yet") {
 		t.Errorf("the delay queue was created: %s", got)
 	}
 
 	// A worker keeps what it cannot park, and goes on once somebody has made the delay queue.
 	must(t, env, "send", "tasks.flaky", "--task-id", "f")
 	w := startWorker(t, env, "--declare", "passive")
-	w.stderr.waitFor(t, "taskq.delay.100")
+	w.stderr.waitFor(t, "taskq.delay.queue.100")
 	must(t, env, "send", "tasks.echo", "-a", `["x"]`, "--countdown", "0.1")
 	w.stderr.waitFor(t, "Task tasks.flaky[f] succeeded in ")
 	must(t, env, append(late, "--declare", "auto")...)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/broker/amqp"
 	"github.com/seed-399731e2/taskq/cli/config"
 	"github.com/seed-399731e2/taskq/cli/console"
 	"github.com/seed-399731e2/taskq/internal/sqlitedb"
@@ -122,6 +123,7 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	cfg.QueueType = broker.QueueType(strings.ToLower(s.Config.Text("queue_type")))
 	cfg.InheritPriority = s.Config.On("inherit_priority")
 	cfg.Declare = s.declareMode()
+	cfg.Delays = amqp.Delays(strings.ToLower(s.Config.Text("delays")))
 	cfg.DeliveryTimeout = s.Config.Seconds("worker.delivery_timeout")
 	s.routing(&cfg)
 	s.formats(&cfg)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/broker/amqp"
 	"github.com/seed-399731e2/taskq/cli/config"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/worker"
@@ -52,6 +53,10 @@ func settings() config.Table {
 			Name: "declare", Flag: "declare", Default: string(broker.DeclareAuto), Hint: "mode",
 			Choices: []string{string(broker.DeclareAuto), string(broker.DeclarePassive), string(broker.DeclareNever)},
 			Help:    "auto creates the queues that are missing; passive uses those that exist, as they are; never does not even look",
+		},
+		{
+			Name: "delays", Default: string(amqp.DelaysOwn), Choices: []string{string(amqp.DelaysOwn), string(amqp.DelaysCelery)},
+			Help: "queues of RabbitMQ in which delayed tasks wait: taskq's own, or those of Celery 5.5 for exchanges that are not direct",
 		},
 	}, routingSettings(), messageSettings(), logSettings(), workerSettings())
 }

@@ -80,7 +80,7 @@ func start(t *testing.T, p plan) *house {
 	w, err := worker.New(worker.Config{
 		Options: p.opts, Broker: seen, Send: p.send, Results: h.results, Registry: &registry, Logger: slog.New(slog.DiscardHandler),
 		Exceptions: p.exceptions, Broadcasts: p.broadcasts,
-		Topology:   func(name string) broker.Topology { return broker.TaskQueue(topology(name)) },
+		Topology: func(name string) broker.Topology { return broker.TaskQueue(topology(name)) },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -314,7 +314,9 @@ func alike(want, got map[string]any, differs []string) {
 			delete(got, later)
 		}
 	}
-	for _, waited := range []string{"x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason"} {
+	for _, waited := range []string{
+		"x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason", "x-taskq-due", "x-taskq-exchange",
+	} {
 		delete(want, waited)
 		delete(got, waited)
 	}
