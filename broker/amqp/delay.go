@@ -26,11 +26,8 @@ const (
 	parkTrust = time.Minute
 )
 
-// Headers of a message that is parked. They do not leave this package.
-const (
-	headerDue      = "x-taskq-due"      // Unix milliseconds
-	headerExchange = "x-taskq-exchange" // where to go, but for the default exchange
-)
+// headerDue says when a parked message is due, in Unix milliseconds. It does not leave this package.
+const headerDue = "x-taskq-due"
 
 // destination is where a parked message goes: a queue, or an exchange.
 type destination struct{ queue, exchange string }
@@ -96,16 +93,15 @@ func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg brok
 
 // park puts the message into the delay queue for its delay.
 func (b *Broker) park(ctx context.Context, to broker.Address, msg broker.Message, delay time.Duration) error {
-	via := delayQueue{delay: parkBucket(delay), toExchange: to.Exchange != ""}
+	via := delayQueue{delay: parkBucket(delay), exchange: to.Exchange}
+	if err := b.register(ctx, via); err != nil {
+		return err
+	}
 	headers := maps.Clone(msg.Headers)
 	if headers == nil {
 		headers = broker.Table{}
 	}
 	headers[headerDue] = time.Now().Add(via.delay).UnixMilli()
-	delete(headers, headerExchange)
-	if via.toExchange {
-		headers[headerExchange] = to.Exchange
-	}
 	msg.Headers = headers
 	parked := broker.Address{Exchange: via.name(), RoutingKey: to.RoutingKey, FailFast: to.FailFast}
 	err := b.publishInto(ctx, parked, msg, via.name(), via.topology())

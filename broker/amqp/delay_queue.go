@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,18 +23,20 @@ import (
 // Such a queue stops after 32 messages that nobody takes, and so do all others that wait in it. Therefore everything that leaves it
 // goes through exchanges of our own, where somebody takes it always: what is bound there, or LostQueue.
 //
-//	taskq.delay.queue.<ms>    → taskq.delay.due, direct → the queue, bound by its name
-//	taskq.delay.exchange.<ms> → taskq.delay.due.all, fanout → taskq.delay.taken, a queue that keeps nothing
-//	                                                        → taskq.delay.due.exchange, by header → the exchange
-//	taskq.delay.due and taskq.delay.due.exchange: else → taskq.delay.lost, fanout → the queue of that name
+//	taskq.delay.queue.<ms>        → taskq.delay.due, direct → the queue, bound by its name
+//	taskq.delay.exchange.<ms>.<x> → taskq.delay.due.<x>, fanout → taskq.delay.taken, a queue that keeps nothing
+//	                                                            → taskq.delay.back.<x>, fanout → the exchange x
+//	taskq.delay.due and taskq.delay.back.<x>: else → taskq.delay.lost, fanout → the queue of that name
+//
+// A worker in Python sends a retry to where its message came from: taskq.delay.due or taskq.delay.due.<x>. It arrives.
 const (
 	delayPrefix     = "taskq.delay."
 	delayToQueue    = delayPrefix + "queue."    // exchange and queue, followed by milliseconds
-	delayToExchange = delayPrefix + "exchange." // likewise
-	dueQueues       = delayPrefix + "due"
-	dueAll          = delayPrefix + "due.all"
-	dueExchanges    = delayPrefix + "due.exchange"
+	delayToExchange = delayPrefix + "exchange." // likewise, then the exchange
+	delayDue        = delayPrefix + "due"
+	delayBack       = delayPrefix + "back."
 	delayTaken      = delayPrefix + "taken"
+	delayExchanges  = delayPrefix + "exchanges" // holds the names of the exchanges that messages were delayed for: nobody could list them else
 
 	// LostQueue holds the messages whose queue or exchange did not exist when their time came. When it is declared again, they go on.
 	LostQueue = delayPrefix + "lost"
@@ -43,58 +46,105 @@ const (
 
 // delayQueue is one of the delay queues.
 type delayQueue struct {
-	delay      time.Duration
-	toExchange bool // its messages go to the exchange that they name, else to the queue named by their routing key
+	delay    time.Duration
+	exchange string // where its messages go; "": to the queue named by their routing key
 }
 
 func (q delayQueue) name() string {
-	prefix := delayToQueue
-	if q.toExchange {
-		prefix = delayToExchange
+	ms := strconv.FormatInt(q.delay.Milliseconds(), 10)
+	if q.exchange == "" {
+		return delayToQueue + ms
 	}
-	return prefix + strconv.FormatInt(q.delay.Milliseconds(), 10)
+	return delayToExchange + ms + "." + q.exchange
 }
 
-// queue has no x-expires: RabbitMQ would delete it with its messages when nothing but publishing happened on it. The delivery limit is
-// for those who look at what is parked: RabbitMQ 4 would drop it after twenty looks.
-func (q delayQueue) queue() broker.Queue {
-	next := dueQueues
-	if q.toExchange {
-		next = dueAll
+// due is the exchange that messages go through whose time has come.
+func (q delayQueue) due() string {
+	if q.exchange == "" {
+		return delayDue
 	}
-	return broker.Queue{Name: q.name(), Type: broker.Quorum, Arguments: broker.Table{
-		broker.ArgMessageTTL:         q.delay.Milliseconds(),
-		broker.ArgDeadLetterExchange: next,
-		broker.ArgDeliveryLimit:      int32(math.MaxInt32),
-		"x-dead-letter-strategy":     "at-least-once",
-		"x-overflow":                 "reject-publish", // as that strategy demands
-	}}
+	return delayDue + "." + q.exchange
+}
+
+// queue has no x-expires: RabbitMQ would delete it with its messages when nothing but publishing happened on it.
+func (q delayQueue) queue() broker.Queue {
+	queue := lookedAt(q.name())
+	queue.Arguments[broker.ArgMessageTTL] = q.delay.Milliseconds()
+	queue.Arguments[broker.ArgDeadLetterExchange] = q.due()
+	queue.Arguments["x-dead-letter-strategy"] = "at-least-once"
+	queue.Arguments["x-overflow"] = "reject-publish" // as that strategy demands
+	return queue
+}
+
+// lookedAt is a queue for people to look at, which counts as delivering: RabbitMQ 4 would drop its messages after twenty looks.
+func lookedAt(name string) broker.Queue {
+	return broker.Queue{Name: name, Type: broker.Quorum, Arguments: broker.Table{broker.ArgDeliveryLimit: int32(math.MaxInt32)}}
 }
 
 // topology is the queue, and what its messages go through.
 func (q delayQueue) topology() broker.Topology {
-	queue := q.queue()
-	lost := broker.Queue{Name: LostQueue, Type: broker.Quorum, Arguments: broker.Table{broker.ArgDeliveryLimit: int32(math.MaxInt32)}}
+	queue, lost := q.queue(), lookedAt(LostQueue)
 	t := broker.Topology{
-		Exchanges: []broker.Exchange{{Name: LostQueue, Kind: broker.Fanout}, dueExchange(), {Name: queue.Name, Kind: broker.Fanout}},
+		Exchanges: []broker.Exchange{{Name: lost.Name, Kind: broker.Fanout}, {Name: queue.Name, Kind: broker.Fanout}},
 		Queues:    []broker.Queue{lost, queue},
 		Bindings:  []broker.Binding{{Exchange: lost.Name, Queue: lost.Name}, {Exchange: queue.Name, Queue: queue.Name}},
 	}
-	if q.toExchange {
-		t.Exchanges = append(t.Exchanges, byExchange(), broker.Exchange{Name: dueAll, Kind: broker.Fanout})
-		t.Queues = append(t.Queues, broker.Queue{Name: delayTaken, Type: broker.Quorum, Arguments: broker.Table{"x-max-length": int32(0)}})
-		t.Bindings = append(t.Bindings, broker.Binding{Exchange: dueAll, Queue: delayTaken})
-		t.Links = append(t.Links, broker.Link{Source: dueAll, Destination: dueExchanges})
+	if q.exchange == "" {
+		t.Exchanges = append(t.Exchanges, dueExchange())
+		return t
 	}
+	taken := broker.Queue{Name: delayTaken, Type: broker.Quorum, Arguments: broker.Table{"x-max-length": int32(0)}}
+	t.Exchanges = append(t.Exchanges, broker.Exchange{Name: q.due(), Kind: broker.Fanout}, backExchange(q.exchange))
+	t.Queues = append(t.Queues, taken)
+	t.Bindings = append(t.Bindings, broker.Binding{Exchange: q.due(), Queue: taken.Name})
+	t.Links = append(t.Links, broker.Link{Source: q.due(), Destination: delayBack + q.exchange})
 	return t
 }
 
 func dueExchange() broker.Exchange {
-	return broker.Exchange{Name: dueQueues, Kind: broker.Direct, Arguments: broker.Table{argAlternate: LostQueue}}
+	return broker.Exchange{Name: delayDue, Kind: broker.Direct, Arguments: broker.Table{argAlternate: LostQueue}}
 }
 
-func byExchange() broker.Exchange {
-	return broker.Exchange{Name: dueExchanges, Kind: broker.Headers, Arguments: broker.Table{argAlternate: LostQueue}}
+func backExchange(to string) broker.Exchange {
+	return broker.Exchange{Name: delayBack + to, Kind: broker.Fanout, Arguments: broker.Table{argAlternate: LostQueue}}
+}
+
+// register notes once that messages are delayed for an exchange.
+func (b *Broker) register(ctx context.Context, q delayQueue) error {
+	if q.exchange == "" || b.parking.has(delayExchanges+q.exchange) || !b.cfg.Declare.Creates() {
+		return nil
+	}
+	longest := delayQueue{delay: parkLongest, exchange: q.exchange}
+	if err := checkShort("exchange that messages are delayed for, with the name of its delay queue,", longest.name()); err != nil {
+		return err
+	}
+	registry := broker.Topology{Queues: []broker.Queue{lookedAt(delayExchanges)}}
+	if err := b.declareOnce(ctx, delayExchanges, registry); err != nil {
+		return err
+	}
+	known, err := b.delayedExchanges(ctx)
+	if err == nil && !slices.Contains(known, q.exchange) {
+		err = b.Publish(ctx, broker.Address{RoutingKey: delayExchanges}, broker.Message{Body: []byte(q.exchange)})
+	}
+	if err != nil {
+		return fmt.Errorf("amqp: note that messages are delayed for exchange %q: %w", q.exchange, err)
+	}
+	b.parking.add(delayExchanges + q.exchange)
+	return nil
+}
+
+// delayedExchanges are those that messages were delayed for, each once.
+func (b *Broker) delayedExchanges(ctx context.Context) ([]string, error) {
+	var names []string
+	_, err := b.sift(ctx, []string{delayExchanges}, func(_ string, d *amqp091.Delivery) (remove, more bool) {
+		name := string(d.Body)
+		twice := slices.Contains(names, name) // two noted it at the same time
+		if !twice {
+			names = append(names, name)
+		}
+		return twice, true
+	})
+	return names, err
 }
 
 // wayBack makes sure that a destination exists and that what is parked for it comes back: that is bound to one of our exchanges, as far
@@ -105,10 +155,10 @@ func (b *Broker) wayBack(ctx context.Context, d destination) error {
 		if err != nil || !b.cfg.Declare.Creates() {
 			return err
 		}
-		return b.bindDue(ctx, d, broker.Topology{Exchanges: []broker.Exchange{byExchange()}, Links: []broker.Link{{
-			Source: dueExchanges, Destination: d.exchange,
-			Arguments: broker.Table{"x-match": "all-with-x", headerExchange: d.exchange},
-		}}})
+		return b.bindDue(ctx, d, broker.Topology{
+			Exchanges: []broker.Exchange{backExchange(d.exchange)},
+			Links:     []broker.Link{{Source: delayBack + d.exchange, Destination: d.exchange}},
+		})
 	}
 	if b.cfg.Declare.Creates() {
 		return b.bindDue(ctx, d, wayToQueue(d.queue))
@@ -123,7 +173,7 @@ func (b *Broker) wayBack(ctx context.Context, d destination) error {
 func wayToQueue(queue string) broker.Topology {
 	return broker.Topology{
 		Exchanges: []broker.Exchange{dueExchange()},
-		Bindings:  []broker.Binding{{Exchange: dueQueues, Queue: queue, Key: queue}},
+		Bindings:  []broker.Binding{{Exchange: delayDue, Queue: queue, Key: queue}},
 	}
 }
 
@@ -152,11 +202,13 @@ func (b *Broker) sendOn(ctx context.Context, d destination) error {
 		return err
 	}
 	var failed error
-	n, err := b.sift(ctx, []string{LostQueue}, func(p broker.Parked) (remove, more bool) {
+	n, err := b.sift(ctx, []string{LostQueue}, func(_ string, lost *amqp091.Delivery) (remove, more bool) {
+		exchange := strings.TrimPrefix(strings.TrimPrefix(lost.Exchange, delayDue), ".") // it keeps the one that it first went through
+		p := parkedMessage(exchange, lost)
 		if destinationOf(p.To) != d {
 			return false, true
 		}
-		p.To.Optional = d.exchange != ""
+		p.To.Optional = exchange != "" // as it had been, had it been on time
 		failed = b.Publish(ctx, p.To, p.Message)
 		return failed == nil, failed == nil
 	})
@@ -181,7 +233,7 @@ func (b *Broker) expectDelayed(ctx context.Context, topology broker.Topology) er
 		err := b.bindDue(ctx, destination{queue: q.Name}, way)
 		if errors.Is(err, broker.ErrAccess) {
 			b.parking.warnOnce(func() {
-				b.cfg.Logger.WarnContext(ctx, "Queues cannot be bound to "+dueQueues+": tasks that are delayed for them may get lost in "+LostQueue, "error", err)
+				b.cfg.Logger.WarnContext(ctx, "Queues cannot be bound to "+delayDue+": tasks that are delayed for them may get lost in "+LostQueue, "error", err)
 			})
 			return nil
 		}

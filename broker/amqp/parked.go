@@ -27,29 +27,38 @@ const (
 // meanwhile: a second for some ten thousand. What show has not seen yet waits in memory. Messages in Celery's queues are not shown: on
 // RabbitMQ 4 each look would count against their delivery limit, which taskq does not set there.
 func (b *Broker) Parked(ctx context.Context, show func(broker.Parked) bool) error {
-	_, err := b.sift(ctx, delayQueues(), func(p broker.Parked) (remove, more bool) { return false, show(p) })
+	_, err := b.siftParked(ctx, func(p broker.Parked) (remove, more bool) { return false, show(p) })
 	return err
 }
 
 // Unpark implements broker.Parking, at the cost of Parked. When the connection is lost meanwhile, it returns an error; what was not
 // removed is parked as before.
 func (b *Broker) Unpark(ctx context.Context, match func(broker.Parked) bool) (int, error) {
-	return b.sift(ctx, delayQueues(), func(p broker.Parked) (remove, more bool) { return match(p), true })
+	return b.siftParked(ctx, func(p broker.Parked) (remove, more bool) { return match(p), true })
 }
 
-// delayQueues are the names of all delay queues that there can be.
-func delayQueues() []string {
+// siftParked looks through all delay queues that there can be.
+func (b *Broker) siftParked(ctx context.Context, judge func(broker.Parked) (remove, more bool)) (int, error) {
+	exchanges, err := b.delayedExchanges(ctx)
+	if err != nil {
+		return 0, err
+	}
 	var names []string
-	for _, toExchange := range []bool{false, true} {
+	goesTo := map[string]string{} // exchanges by queue
+	for _, exchange := range append(exchanges, "") {
 		for delay := parkStep; delay <= parkLongest; delay = nextBucket(delay) {
-			names = append(names, delayQueue{delay: delay, toExchange: toExchange}.name())
+			name := delayQueue{delay: delay, exchange: exchange}.name()
+			names = append(names, name)
+			goesTo[name] = exchange
 		}
 	}
-	return names
+	return b.sift(ctx, names, func(queue string, d *amqp091.Delivery) (remove, more bool) {
+		return judge(parkedMessage(goesTo[queue], d))
+	})
 }
 
-// verdict says what to do with a message, and whether to go on.
-type verdict func(broker.Parked) (remove, more bool)
+// verdict says what to do with a message of a queue, and whether to go on.
+type verdict func(queue string, d *amqp091.Delivery) (remove, more bool)
 
 // sift looks through those of the queues that exist, over a connection of its own, and returns how many messages it has removed.
 func (b *Broker) sift(ctx context.Context, queues []string, judge verdict) (removed int, err error) {
@@ -188,7 +197,7 @@ func (f *sieve) consume(ch *amqp091.Channel, n int) (<-chan amqp091.Delivery, er
 
 // decide removes a message or keeps it for the end.
 func (f *sieve) decide(ch *amqp091.Channel, d *amqp091.Delivery) error {
-	remove, more := f.judge(parkedMessage(d))
+	remove, more := f.judge(f.queue, d)
 	f.enough = !more
 	if !remove {
 		f.held[len(f.held)-1]++
@@ -224,8 +233,7 @@ func (f *sieve) close(ch *amqp091.Channel) error {
 }
 
 // parkedMessage is what others see of a message in a delay queue.
-func parkedMessage(d *amqp091.Delivery) broker.Parked {
-	exchange, _ := d.Headers[headerExchange].(string)
+func parkedMessage(exchange string, d *amqp091.Delivery) broker.Parked {
 	p := broker.Parked{Message: message(d), To: broker.Address{Exchange: exchange, RoutingKey: d.RoutingKey}}
 	if due, ok := d.Headers[headerDue].(int64); ok {
 		p.Due = time.UnixMilli(due)

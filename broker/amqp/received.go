@@ -63,7 +63,6 @@ func message(d *amqp091.Delivery) broker.Message {
 		Body:            d.Body,
 	}
 	delete(msg.Headers, headerDue)
-	delete(msg.Headers, headerExchange)
 	if !msg.Timestamp.IsZero() {
 		msg.Timestamp = msg.Timestamp.UTC()
 	}
