@@ -29,7 +29,9 @@ type Settings struct {
 	Hooks []pool.Hook
 	// Middleware wraps the task's handler, the first one outermost.
 	Middleware []Middleware
-	Doc        string
+	// Batch says how calls are collected, of a task that NewBatch made; nil for all others.
+	Batch *BatchPolicy
+	Doc   string
 }
 
 // AckEarly acknowledges the delivery when a slot takes it: the task runs at most once, and is lost when the worker dies

@@ -65,6 +65,12 @@ func New[A, R any](name string, fn func(context.Context, A) (R, error), opts ...
 
 // Remote returns a task that is implemented elsewhere, in Python say: it can be sent, not run. Parameters as for New.
 func Remote[A, R any](name string, opts ...Option) *Task[A, R] {
+	t := remote[A, R](name, opts...)
+	t.spec.noBatch()
+	return t
+}
+
+func remote[A, R any](name string, opts ...Option) *Task[A, R] {
 	if name == "" {
 		panic("task: a task needs a name")
 	}
@@ -85,8 +91,16 @@ func Raw(name string, h Handler, opts ...Option) *Task[Arguments, any] {
 	for _, o := range opts {
 		o.applyTask(&t.spec.Settings)
 	}
+	t.spec.noBatch()
 	t.spec.Handler = Wrap(h, t.spec.Middleware)
 	return t
+}
+
+// noBatch panics when options of NewBatch were given to a task that takes one call at a time.
+func (s *Spec) noBatch() {
+	if s.Batch != nil {
+		panic(fmt.Sprintf("task %s: BatchSize and BatchWait are for tasks of NewBatch", s.Name))
+	}
 }
 
 // Spec implements Definition.

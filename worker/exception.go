@@ -104,7 +104,7 @@ func frames(stack []uintptr) []runtime.Frame {
 		switch {
 		case f.Function == "runtime.gopanic" && !panicked:
 			own, panicked = nil, true // so far it was about catching the panic
-		case strings.HasSuffix(f.Function, "/worker.(*execution).call"), f.Function == "runtime.goexit":
+		case strings.HasSuffix(f.Function, "/worker.(*execution).call"), strings.HasSuffix(f.Function, "/worker.(*batch).call"), f.Function == "runtime.goexit":
 			return own
 		case !strings.HasPrefix(f.Function, "runtime.") || len(own) > 0: // the first ones make a panic out of a nil pointer, say
 			own = append(own, f)

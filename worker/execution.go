@@ -42,36 +42,47 @@ func (e *execution) claim() bool { return e.claimed.CompareAndSwap(false, true) 
 
 // run is the job: on a slot's goroutine.
 func (e *execution) run(ctx context.Context) {
-	if ctx.Err() != nil || e.delivery.IsStale() {
-		e.giveBack() // the pool stops, or the broker hands the message out again; nothing has started
+	if settle := e.begin(ctx); settle != nil {
+		settle()
 		return
 	}
-	switch { // since it was received
-	case e.w.isRevoked(e):
-		e.discard(ctx)
-		return
-	case e.expired(time.Now()):
-		e.expire(ctx)
-		return
-	}
-	e.started = time.Now()
-	if e.spec.AckEarly && e.w.settleDelivery(e.delivery, broker.Ack) != nil {
-		e.drop() // the broker hands it out again: at most once means not here
-		return
-	}
-	e.showStarted(ctx)
-	end := e.handle(ctx)
-	if e.claim() {
-		v := judge(end, e.req.Retries, &e.spec.Settings)
-		if errors.Is(v.err, task.ErrShutdown) {
-			e.w.counts.cut.Add(1)
-		}
-		e.finish(v, end.result)
-	}
+	e.conclude(e.handle(ctx, e.limit))
 }
 
-// handle runs the handler under the time limits.
-func (e *execution) handle(ctx context.Context) ending {
+// begin asks once more, on the slot, whether the task may start. It returns what settles the one that may not, nil for one that may.
+func (e *execution) begin(ctx context.Context) (settle func()) {
+	if ctx.Err() != nil || e.delivery.IsStale() {
+		return e.giveBack // the pool stops, or the broker hands the message out again; nothing has started
+	}
+	now := time.Now()
+	switch { // since it was received
+	case e.w.isRevoked(e):
+		return func() { e.discard(ctx) }
+	case e.expired(now):
+		return func() { e.expire(ctx) }
+	}
+	if e.spec.AckEarly && e.w.settleDelivery(e.delivery, broker.Ack) != nil {
+		return e.drop // the broker hands it out again: at most once means not here
+	}
+	e.started = now
+	e.showStarted(ctx)
+	return nil
+}
+
+// conclude makes the outcome of a task that has ended true, unless its time limit or the shutdown has ended it before.
+func (e *execution) conclude(end ending) {
+	if !e.claim() {
+		return
+	}
+	v := judge(end, e.req.Retries, &e.spec.Settings)
+	if errors.Is(v.err, task.ErrShutdown) {
+		e.w.counts.cut.Add(1)
+	}
+	e.finish(v, end.result)
+}
+
+// handle runs the handler under what limit starts.
+func (e *execution) handle(ctx context.Context, limit limiter) ending {
 	ctx = task.WithUpdates(task.WithTrail(task.WithRequest(ctx, e.req), &e.trail), e.update)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -80,7 +91,7 @@ func (e *execution) handle(ctx context.Context) ending {
 	if e.isDoomed(pool.SlotFrom(ctx)) {
 		return ending{err: task.ErrRevoked, cause: task.ErrRevoked}
 	}
-	defer e.limit(ctx, cancel)()
+	defer limit(ctx, cancel)()
 	result, err := e.call(ctx)
 	end := ending{result: result, err: err}
 	if ctx.Err() != nil {
@@ -121,24 +132,44 @@ func (e *execution) call(ctx context.Context) (result any, err error) {
 	return e.w.handlers[e.spec].Handle(ctx, e.req)
 }
 
-// limit starts the timers of the time limits and returns what stops them. The limits of the message win over the task's, and those
-// over the worker's.
+// limiter starts the timers of time limits, which cancel a context, and returns what stops them.
+type limiter func(ctx context.Context, cancel context.CancelCauseFunc) (stop func())
+
+// limits are the time limits: those of the message win over the task's, and those over the worker's.
+func (e *execution) limits() (soft, hard time.Duration) {
+	soft = firstSet(e.req.SoftTimeLimit, e.spec.Call.SoftTimeLimit, e.w.cfg.SoftTimeLimit)
+	hard = firstSet(e.req.TimeLimit, e.spec.Call.TimeLimit, e.w.cfg.TimeLimit)
+	return soft, hard
+}
+
+// limit is the limiter of a task that runs alone.
 func (e *execution) limit(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
-	soft := firstSet(e.req.SoftTimeLimit, e.spec.Call.SoftTimeLimit, e.w.cfg.SoftTimeLimit)
-	hard := firstSet(e.req.TimeLimit, e.spec.Call.TimeLimit, e.w.cfg.TimeLimit)
-	var timers []*time.Timer
-	if soft > 0 {
-		timers = append(timers, time.AfterFunc(soft, func() {
+	soft, hard := e.limits()
+	slot := pool.SlotFrom(ctx)
+	return timers(
+		timer{soft, func() {
 			e.w.log.WarnContext(ctx, "soft time limit exceeded", "task", e.req.DisplayName(), "id", e.req.ID, "limit", soft.Seconds())
 			cancel(task.ErrSoftTimeLimit)
-		}))
-	}
-	if hard > 0 {
-		slot := pool.SlotFrom(ctx)
-		timers = append(timers, time.AfterFunc(hard, func() { e.outlast(ctx, cancel, slot, hard) }))
+		}},
+		timer{hard, func() { e.outlast(ctx, cancel, slot, hard) }},
+	)
+}
+
+type timer struct {
+	after time.Duration // 0: never
+	then  func()
+}
+
+// timers starts them and returns what stops them.
+func timers(list ...timer) (stop func()) {
+	var started []*time.Timer
+	for _, t := range list {
+		if t.after > 0 {
+			started = append(started, time.AfterFunc(t.after, t.then))
+		}
 	}
 	return func() {
-		for _, t := range timers {
+		for _, t := range started {
 			t.Stop()
 		}
 	}

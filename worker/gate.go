@@ -24,9 +24,13 @@ func (w *Worker) gate(ctx context.Context, e *execution) bool {
 	return true
 }
 
-// submit hands a request that may start to a slot; it waits for a free one.
+// submit hands a request that may start to a slot, for which it waits, or to the others that it is to run with.
 func (w *Worker) submit(ctx context.Context, e *execution) {
 	e.delivery.from.ready(w.settling, w.pool)
+	if c := w.collectors[e.spec]; c != nil {
+		c.add(ctx, e)
+		return
+	}
 	if err := w.pool.Submit(ctx, e.run); err != nil {
 		e.giveBack() // the worker stops; the delivery never started
 	}

@@ -16,6 +16,9 @@ func (w *Worker) warnOfLongTasks(ctx context.Context) {
 	timeout := b.DeliveryTimeout()
 	for _, spec := range w.cfg.Registry.All() {
 		limit := firstSet(spec.Call.TimeLimit, w.cfg.TimeLimit)
+		if c := w.collectors[spec]; c != nil && limit > 0 {
+			limit += c.policy.Wait
+		}
 		if spec.Handler == nil || spec.AckEarly || limit <= timeout {
 			continue
 		}

@@ -73,6 +73,9 @@ type Options struct {
 	// means <store>.revoked beside the embedded store, <node>.revoked in $STATE_DIRECTORY when that is set, and else none; "off" means
 	// none. In a worker without an application "" is none.
 	StateDB string
+	// Batches say how the calls of tasks are collected, by the tasks' names, in place of what the tasks say (task.BatchSize, BatchWait).
+	// The tasks must be registered and made with task.NewBatch.
+	Batches map[string]task.BatchPolicy
 }
 
 // Config is what a worker is made of.

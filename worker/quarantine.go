@@ -43,6 +43,7 @@ func (w *Worker) quietTurn(ctx context.Context) bool {
 	if !w.takeTurn(ctx) {
 		return false
 	}
+	w.submitCollected(ctx)
 	if err := w.running.wait(ctx); err != nil && w.stopping.Err() != nil {
 		<-w.turn
 		return false

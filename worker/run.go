@@ -40,6 +40,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer w.loops.Wait()
 	defer w.startControl(ctx)()
 	w.startQuarantine()
+	w.startCollecting()
 	in, err := w.open(ctx)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -22,6 +22,8 @@ type Worker struct {
 	handlers map[*task.Spec]task.Handler
 	consumed []consumed
 
+	collectors map[*task.Spec]*collector // of the tasks that run in batches
+
 	running running
 	revoked revokedTasks
 	counts  counts
@@ -75,6 +77,9 @@ func New(cfg Config) (*Worker, error) {
 		if spec.Handler != nil {
 			w.handlers[spec] = task.Wrap(spec.Handler, cfg.Middleware)
 		}
+	}
+	if err := w.makeCollectors(); err != nil {
+		return nil, err
 	}
 	if err := w.revoked.load(&w.cfg); err != nil {
 		return nil, err
