@@ -208,6 +208,9 @@ func (s *Session) workerOptions() (worker.Options, error) {
 		QueueOrder:         worker.QueueOrder(strings.ToLower(s.Config.Text("worker.queue_order"))),
 		Direct:             s.Config.On("worker.direct"),
 	}
+	if opts.Batches, err = parseBatches(s.Config.List("worker.batch")); err != nil {
+		return opts, Exit(Usage, err) // its text has been checked
+	}
 	if name := s.Config.Text("worker.hostname"); name != "" {
 		opts.Hostname = worker.NodeName(name)
 	}

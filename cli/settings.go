@@ -112,6 +112,10 @@ func workerSettings() []config.Key {
 			Help: "deliveries to hold for each task that can run; 0 means 2",
 		},
 		{
+			Name: "worker.batch", Kind: config.List, Flag: "batch", Hint: "task=size,wait", Check: checkBatches,
+			Help: "collect calls of a task, which must be able to run several at once: up to size of them, wait seconds after the first at the latest",
+		},
+		{
 			Name: "worker.time_limit", Kind: config.Seconds, Flag: "time-limit", Aliases: []string{"CELERY_WORKER_TIME_LIMIT"},
 			Help: "give a task up after so long; 0 means never",
 		},

@@ -89,6 +89,9 @@ func (f *workerFlags) run(ctx context.Context, s *Session, _ []string) error {
 	if err != nil {
 		return err
 	}
+	if err := opts.CheckBatches(app.Registry()); err != nil {
+		return Exit(Misconfigured, fmt.Errorf("%w (%s)", err, s.Config.Origin("worker.batch")))
+	}
 	if err := s.banner(app, opts); err != nil {
 		return err
 	}

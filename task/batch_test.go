@@ -74,24 +74,6 @@ func TestACallThatIsCancelledAndLeftOutFailsWithTheCause(t *testing.T) {
 	}
 }
 
-func TestAnOutcomeAfterTheBatchIsTooLate(t *testing.T) {
-	t.Parallel()
-	var kept *task.BatchCall[none, int]
-	late := task.NewBatch("tasks.late", func(_ context.Context, calls []*task.BatchCall[none, int]) error {
-		kept = calls[0]
-		return errors.New("boom")
-	}, task.With(func(next task.Handler) task.Handler {
-		return task.HandlerFunc(func(ctx context.Context, req *task.Request) (any, error) {
-			got, err := next.Handle(ctx, req)
-			kept.Succeed(1)
-			return got, err
-		})
-	}))
-	if _, err := late.Spec().Handler.Handle(t.Context(), request()); err == nil {
-		t.Error("no error")
-	}
-}
-
 func TestWrongBatchOptionsPanicWithTheTasksName(t *testing.T) {
 	t.Parallel()
 	plain := func(context.Context, int) (int, error) { return 0, nil }

@@ -2,10 +2,12 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,27 +27,53 @@ type collector struct {
 	closed bool      // the worker stops
 }
 
-// makeCollectors makes one for each task that runs in batches.
-func (w *Worker) makeCollectors() error {
-	w.collectors = map[*task.Spec]*collector{}
-	for _, spec := range w.cfg.Registry.All() {
-		if spec.Handler != nil && spec.Batch != nil {
-			w.collectors[spec] = &collector{w: w, policy: *spec.Batch, first: make(chan struct{}, 1)}
+// CheckBatches returns an error when a task that Batches names cannot run in batches.
+func (o Options) CheckBatches(registry *task.Registry) error {
+	for _, name := range slices.Sorted(maps.Keys(o.Batches)) {
+		spec := registry.Lookup(name)
+		err := o.Batches[name].Validate()
+		switch {
+		case spec == nil || spec.Handler == nil:
+			err = errors.New("this worker has no task of that name" + batchable(registry))
+		case spec.Batch == nil:
+			err = errors.New("the task takes one call at a time; task.NewBatch makes tasks that take several" + batchable(registry))
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(w.cfg.Batches)) {
-		spec, policy := w.cfg.Registry.Lookup(name), w.cfg.Batches[name]
-		if spec == nil || spec.Handler == nil {
-			return fmt.Errorf("worker: batches of %s: this worker has no task of that name", name)
-		}
-		c := w.collectors[spec]
-		if c == nil {
-			return fmt.Errorf("worker: batches of %s: the task takes one call at a time; task.NewBatch makes tasks that take several", name)
-		}
-		if err := policy.Validate(); err != nil {
+		if err != nil {
 			return fmt.Errorf("worker: batches of %s: %w", name, err)
 		}
-		c.policy = policy
+	}
+	return nil
+}
+
+// batchable names the tasks that run in batches, for an error.
+func batchable(registry *task.Registry) string {
+	var names []string
+	for _, spec := range registry.All() {
+		if spec.Handler != nil && spec.Batch != nil {
+			names = append(names, spec.Name)
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return "; those that can be collected here: " + strings.Join(names, ", ")
+}
+
+// makeCollectors makes one for each task that runs in batches.
+func (w *Worker) makeCollectors() error {
+	if err := w.cfg.CheckBatches(w.cfg.Registry); err != nil {
+		return err
+	}
+	w.collectors = map[*task.Spec]*collector{}
+	for _, spec := range w.cfg.Registry.All() {
+		if spec.Handler == nil || spec.Batch == nil {
+			continue
+		}
+		policy, ok := w.cfg.Batches[spec.Name]
+		if !ok {
+			policy = *spec.Batch
+		}
+		w.collectors[spec] = &collector{w: w, policy: policy, first: make(chan struct{}, 1)}
 	}
 	if n := w.cfg.Concurrency*w.cfg.PrefetchMultiplier + w.batchNeed(w.cfg.Concurrency); n > maxPrefetch {
 		w.log.Warn("batches are more than the broker hands out at once: they will not be full", "wanted", n, "limit", maxPrefetch)

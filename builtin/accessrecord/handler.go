@@ -14,7 +14,11 @@ type encodedCall struct {
 	Data codec.Raw `task:"data"`
 }
 
-// newTask makes the task: typed for those who send it, decoding by itself where it runs.
+// visitCall is one call of a batch.
+type visitCall = task.BatchCall[encodedCall, string]
+
+// newTask makes the task: typed for those who send it, decoding by itself where it runs. Each visit is stored alone unless the worker is
+// told to collect them.
 func (r *Recorder) newTask() *task.Task[Call, string] {
 	t := Remote(
 		task.Doc("Stores a page visit."),
@@ -22,25 +26,42 @@ func (r *Recorder) newTask() *task.Task[Call, string] {
 		// Only RetryAfter retries, and for ever: a visit outlasts its database's absence.
 		task.Retry(task.RetryPolicy{Max: -1, If: func(error) bool { return false }}),
 	)
-	t.Spec().Handler = task.New(TaskName, r.handle).Spec().Handler
+	runs := task.NewBatch(TaskName, r.handle, task.BatchSize(1)).Spec()
+	t.Spec().Handler, t.Spec().Batch = runs.Handler, runs.Batch
 	return t
 }
 
-func (r *Recorder) handle(ctx context.Context, call encodedCall) (string, error) {
-	req := task.FromContext(ctx)
-	if req == nil || req.ID == "" {
-		return "", errors.New("accessrecord: store visit: the context carries no task id (task.WithRequest)")
+// handle stores the visits of a batch. Those that cannot be stored fail alone.
+func (r *Recorder) handle(ctx context.Context, calls []*visitCall) error {
+	decoder := r.store.decoder()
+	var entries []*entry
+	for _, c := range calls {
+		req := c.Request()
+		if req.ID == "" {
+			c.Fail(errors.New("accessrecord: store visit: the call has no task id"))
+			continue
+		}
+		visit, err := decoder.decode(encoding(req.Arguments), c.Args.Data)
+		if err != nil {
+			c.Fail(err)
+			continue
+		}
+		entries = append(entries, &entry{id: req.ID, visit: visit, call: c})
 	}
-	visit, err := r.store.decoder().decode(encoding(req.Arguments), call.Data)
-	if err != nil {
-		return "", err
+	if len(entries) > 0 {
+		r.store.insert(ctx, entries)
 	}
-	if err := r.store.insert(ctx, req.ID, visit); err != nil {
-		return "", err
+	for _, e := range entries {
+		if e.err != nil {
+			e.call.Fail(e.err)
+			continue
+		}
+		e.call.Succeed(Stored)
+		log := e.call.Context()
+		r.cfg.Logger.LogAttrs(log, slog.LevelInfo, "access record stored", slog.String("task", TaskName), slog.String("id", e.id))
+		r.cfg.Logger.LogAttrs(log, slog.LevelDebug, "access record data", slog.String("id", e.id), slog.Any("data", e.visit))
 	}
-	r.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "access record stored", slog.String("task", TaskName), slog.String("id", req.ID))
-	r.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "access record data", slog.String("id", req.ID), slog.Any("data", visit))
-	return Stored, nil
+	return nil
 }
 
 func encoding(a task.Arguments) codec.Codec {

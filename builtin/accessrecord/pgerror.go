@@ -29,6 +29,15 @@ func missing(err error) bool {
 	return false
 }
 
+// uncopyable reports whether a table takes no COPY: a view, or one with row-level security.
+func uncopyable(err error) bool {
+	switch sqlState(err) {
+	case "0A000", "42809": // feature not supported, wrong object type
+		return true
+	}
+	return false
+}
+
 // forbidden reports whether the user lacks a right.
 func forbidden(err error) bool { return sqlState(err) == "42501" }
 

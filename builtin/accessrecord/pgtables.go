@@ -64,6 +64,17 @@ func (t tables) insert() string {
 		"INSERT INTO " + t.visits + " (" + columns + ") SELECT $2, $3, $4, $5, $6, $7, $8 FROM fresh"
 }
 
+// enter notes task ids in the ledger and returns those that were not there. Whoever notes the same ones at the same time waits, and has
+// them returned if this transaction fails.
+func (t tables) enter() string {
+	return "INSERT INTO " + t.ledger + " (task_id) SELECT id FROM unnest($1::text[]) AS ids (id) ORDER BY id ON CONFLICT DO NOTHING RETURNING task_id"
+}
+
+// copy is the statement that reads visits in the text format.
+func (t tables) copy() string {
+	return "COPY " + t.visits + " (" + columns + ") FROM STDIN (ENCODING 'UTF8')"
+}
+
 func (t tables) list() string {
 	return "SELECT id, " + columns + " FROM " + t.visits + " ORDER BY atime DESC, id DESC LIMIT $1"
 }

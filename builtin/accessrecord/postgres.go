@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +22,8 @@ type postgres struct {
 	tables tables
 	slots  *pool.Resource[*pgx.Conn]
 	layout atomic.Pointer[layout] // of the tables; nil until they are known to be there
+
+	copyless atomic.Bool // the table takes INSERT alone
 }
 
 var _ store = (*postgres)(nil)
@@ -76,12 +80,19 @@ func (p *postgres) open(ctx context.Context) (*pgx.Conn, error) {
 	return c, nil
 }
 
-// insert implements store. It may be repeated, so it outlasts the loss of its connection: it tries again on a new one until the
-// patience of the configuration is over, and then asks to be retried later.
-func (p *postgres) insert(ctx context.Context, id string, v Visit) error {
+// insert implements store.
+func (p *postgres) insert(ctx context.Context, entries []*entry) {
+	// Whoever stores the same ids at the same time locks them in the same order.
+	sorted := slices.SortedStableFunc(slices.Values(entries), func(a, b *entry) int { return strings.Compare(a.id, b.id) })
+	_ = divide(sorted, refused, func(piece []*entry) error { return p.outlast(ctx, piece) }) // the entries have it
+}
+
+// outlast stores entries, all or none. It may be repeated, so it outlasts the loss of its connection: it tries again on a new one until
+// the patience of the configuration is over, and then asks to be retried later.
+func (p *postgres) outlast(ctx context.Context, entries []*entry) error {
 	giveUp := time.Now().Add(p.cfg.Patience)
 	for try := 0; ; try++ {
-		err := p.slots.Use(ctx, func(c *pgx.Conn) error { return p.store(ctx, c, id, v) })
+		err := p.slots.Use(ctx, func(c *pgx.Conn) error { return p.store(ctx, c, entries) })
 		switch {
 		case err == nil:
 			return nil
@@ -96,15 +107,15 @@ func (p *postgres) insert(ctx context.Context, id string, v Visit) error {
 		if time.Now().Add(wait).After(giveUp) {
 			return task.RetryAfter(fmt.Errorf("accessrecord: store visit: %w", err), retryLater)
 		}
-		p.cfg.Logger.WarnContext(ctx, "visit could not be stored yet", "task", TaskName, "id", id, "error", err, "retry_in", wait)
+		p.cfg.Logger.WarnContext(ctx, "visit could not be stored yet", "task", TaskName, "id", entries[0].id, "visits", len(entries), "error", err, "retry_in", wait)
 		if err := sleep(ctx, wait); err != nil {
 			return fmt.Errorf("accessrecord: store visit: %w", err)
 		}
 	}
 }
 
-// store runs the insert once.
-func (p *postgres) store(ctx context.Context, c *pgx.Conn, id string, v Visit) error {
+// store tries once to store entries, all or none.
+func (p *postgres) store(ctx context.Context, c *pgx.Conn, entries []*entry) error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
 	if p.layout.Load() == nil {
@@ -112,11 +123,29 @@ func (p *postgres) store(ctx context.Context, c *pgx.Conn, id string, v Visit) e
 			return err
 		}
 	}
-	// In the zone of the configuration, because a column without time zone keeps what the clock shows there.
-	_, err := c.Exec(ctx, p.tables.insert(), id,
-		v.Path, v.QueryStr, v.Address, v.UserAgent, v.Referer, v.ATime.In(p.cfg.Location), v.Source)
-	return err
+	if len(entries) == 1 {
+		_, err := c.Exec(ctx, p.tables.insert(), p.values(entries[0])...)
+		return err
+	}
+	if !p.copyless.Load() {
+		err := p.copy(ctx, c, distinct(entries))
+		if !uncopyable(err) {
+			return err
+		}
+		p.copyless.Store(true)
+		p.cfg.Logger.WarnContext(ctx, "table takes no COPY: visits are inserted one by one", "table", p.cfg.Table, "error", err)
+	}
+	return p.insertEach(ctx, c, entries)
 }
+
+// values are the parameters of the statement that stores an entry.
+func (p *postgres) values(e *entry) []any {
+	v := e.visit
+	return []any{e.id, v.Path, v.QueryStr, v.Address, v.UserAgent, v.Referer, p.clock(v.ATime), v.Source}
+}
+
+// clock is the time in the zone of the configuration, because a column without time zone keeps what the clock shows there.
+func (p *postgres) clock(t time.Time) time.Time { return t.In(p.cfg.Location) }
 
 // list implements store.
 func (p *postgres) list(ctx context.Context, n int) ([]Row, error) {

@@ -51,8 +51,8 @@ type store interface {
 	hooks() []pool.Hook
 	// decoder says what a visit for this store may be.
 	decoder() decoder
-	// insert stores the visit unless one with this task id was stored before.
-	insert(ctx context.Context, id string, v Visit) error
+	// insert stores the visits but those of task ids that were stored before. What could not be stored says so in its entry.
+	insert(ctx context.Context, entries []*entry)
 	list(ctx context.Context, n int) ([]Row, error)
 	migrate(ctx context.Context) error
 	close() error

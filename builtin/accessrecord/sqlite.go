@@ -92,10 +92,15 @@ func (s *sqlite) steps() []string {
 const sqliteTime = "2006-01-02 15:04:05.000000"
 
 // insert implements store.
-func (s *sqlite) insert(ctx context.Context, id string, v Visit) error {
+func (s *sqlite) insert(ctx context.Context, entries []*entry) {
+	_ = divide(entries, constraint, func(piece []*entry) error { return s.store(ctx, piece) }) // the entries have it
+}
+
+// store stores entries in one transaction.
+func (s *sqlite) store(ctx context.Context, entries []*entry) error {
 	db, err := s.open(ctx)
 	if err == nil {
-		err = db.Write(ctx, func(tx *sqlitedb.Tx) error { return s.write(tx, id, v) })
+		err = db.Write(ctx, func(tx *sqlitedb.Tx) error { return s.write(tx, entries) })
 	}
 	switch {
 	case err == nil:
@@ -108,14 +113,20 @@ func (s *sqlite) insert(ctx context.Context, id string, v Visit) error {
 	return task.RetryAfter(fmt.Errorf("accessrecord: store visit: %w", err), retryLater) // a full disk, say
 }
 
-func (s *sqlite) write(tx *sqlitedb.Tx, id string, v Visit) error {
-	fresh, err := tx.Exec("INSERT INTO "+quote(s.cfg.Table+"_task_ids")+" (task_id) VALUES (?) ON CONFLICT DO NOTHING", id)
-	if err != nil || fresh == 0 {
-		return err
+func (s *sqlite) write(tx *sqlitedb.Tx, entries []*entry) error {
+	enter := "INSERT INTO " + quote(s.cfg.Table+"_task_ids") + " (task_id) VALUES (?) ON CONFLICT DO NOTHING"
+	insert := "INSERT INTO " + quote(s.cfg.Table) + " (" + columns + ") VALUES (?, ?, ?, ?, ?, ?, ?)"
+	for _, e := range entries {
+		fresh, err := tx.Exec(enter, e.id)
+		if err == nil && fresh > 0 {
+			v := e.visit
+			_, err = tx.Exec(insert, v.Path, v.QueryStr, v.Address, v.UserAgent, v.Referer, v.ATime.UTC().Format(sqliteTime), v.Source)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	_, err = tx.Exec("INSERT INTO "+quote(s.cfg.Table)+" ("+columns+") VALUES (?, ?, ?, ?, ?, ?, ?)",
-		v.Path, v.QueryStr, v.Address, v.UserAgent, v.Referer, v.ATime.UTC().Format(sqliteTime), v.Source)
-	return err
+	return nil
 }
 
 // constraint reports whether a table refused the row: SQLITE_CONSTRAINT.

@@ -70,6 +70,11 @@ func parseInt(text string) (int, error) {
 	if text == "" {
 		return 0, nil
 	}
+	return ParseCount(text)
+}
+
+// ParseCount reads a whole number that is not negative.
+func ParseCount(text string) (int, error) {
 	n, err := strconv.Atoi(strings.TrimSpace(text))
 	switch {
 	case errors.Is(err, strconv.ErrRange) || n > math.MaxInt32:
