@@ -2,6 +2,7 @@ package accessrecord_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -19,6 +20,25 @@ func BenchmarkPostgresInsert(b *testing.B) {
 		b.Fatal(err)
 	}
 	benchmarkInsert(b, r)
+}
+
+// BenchmarkPostgresBatch stores 500 visits at once.
+func BenchmarkPostgresBatch(b *testing.B) {
+	r, err := accessrecord.New(accessrecord.Config{Database: testserver.Postgres(b)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := newSlots(b, pool.Goroutines, 2, r)
+	for i := 0; b.Loop(); i++ {
+		visits := make([]sent, 500)
+		for j := range visits {
+			visits[j] = sent{fmt.Sprint(i, "-", j), benchVisit}
+		}
+		if err := errors.Join(s.together(b, visits...)...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(500*float64(b.N)/b.Elapsed().Seconds(), "visits/s")
 }
 
 func BenchmarkSQLiteInsert(b *testing.B) {
