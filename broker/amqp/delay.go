@@ -24,6 +24,8 @@ const (
 
 	// parkTrust is how long a destination is believed to exist after it was seen.
 	parkTrust = time.Minute
+	// parkRefusals is how often a message is offered again that a delay queue has refused.
+	parkRefusals = 10
 )
 
 // headerDue says when a parked message is due, in Unix milliseconds. It does not leave this package.
@@ -111,17 +113,23 @@ func (b *Broker) park(ctx context.Context, to broker.Address, msg broker.Message
 	return err
 }
 
-// publishInto publishes to a part of the topology of delays, which is declared before, and once more if somebody has deleted it.
+// publishInto publishes to a part of the topology of delays, which is declared before, and once more if somebody has deleted it. These
+// queues have no limit: one that refuses a message has no leader yet, as right after it was declared, and takes it a moment later.
 func (b *Broker) publishInto(ctx context.Context, to broker.Address, msg broker.Message, part string, topology broker.Topology) error {
-	for again := false; ; again = true {
+	for again, refusals := false, 0; ; {
 		if err := b.declareOnce(ctx, part, topology); err != nil {
 			return err
 		}
 		err := b.Publish(ctx, to, msg)
-		if again || !b.cfg.Declare.Creates() || !errors.Is(err, broker.ErrUnroutable) {
+		switch {
+		case errors.Is(err, broker.ErrUnroutable) && !again && b.cfg.Declare.Creates():
+			again = true
+			b.parking.forget(part)
+		case errors.Is(err, broker.ErrRefused) && refusals < parkRefusals && !to.FailFast && wait(ctx, b.backoff(refusals)):
+			refusals++
+		default:
 			return err
 		}
-		b.parking.forget(part)
 	}
 }
 

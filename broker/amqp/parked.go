@@ -79,6 +79,9 @@ func (b *Broker) sift(ctx context.Context, queues []string, judge verdict) (remo
 		err := f.run(ctx)
 		removed += f.removed
 		if err != nil {
+			if errors.Is(err, errLost) {
+				err = fmt.Errorf("%w: %w", broker.ErrUnavailable, err)
+			}
 			return removed, fmt.Errorf("amqp: look through queue %q: %w", queue, err)
 		}
 		if f.enough {
