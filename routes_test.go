@@ -89,6 +89,25 @@ func TestTheFirstRouteThatFitsDecides(t *testing.T) {
 	}
 }
 
+// What a route says of a call goes behind what the call and its task say, and before the defaults of all calls.
+func TestARouteGivesOptionsThatAreLeftOpen(t *testing.T) {
+	t.Parallel()
+	app := newApp(t, taskq.Config{
+		Call: task.CallOptions{Serializer: "json", Priority: 1, ExpiresIn: time.Minute},
+		Routes: taskq.Routes{{Match: "*", Queue: "q", Options: []task.CallOption{
+			task.Serializer("msgpack"), task.Priority(2), task.ExpiresIn(time.Hour), task.TimeLimit(time.Second), task.IgnoreResult(), task.Header("by", "route"),
+		}}},
+	}, task.New("own", func(context.Context, struct{}) (int, error) { return 0, nil }, task.TimeLimit(time.Minute)))
+	d, err := app.Destination(t.Context(), task.Signature{Task: "own"}.With(task.Priority(0), task.KeepResult()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := d.Call.CallOptions
+	if got.Serializer != "msgpack" || got.Priority != 0 || got.ExpiresIn != time.Hour || got.TimeLimit != time.Minute || got.IgnoreResult || got.Headers["by"] != "route" {
+		t.Errorf("options = %+v", got)
+	}
+}
+
 func TestRoutesThatLeadNowhereAreRefused(t *testing.T) {
 	t.Parallel()
 	decide := func(context.Context, task.Signature) (taskq.Route, bool) { return taskq.Route{}, true }
