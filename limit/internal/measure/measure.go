@@ -46,8 +46,8 @@ func NewTurn(key string, rate limit.Rate, horizon time.Duration) (Turn, error) {
 		return Turn{}, fmt.Errorf("%w: a turn within %s: the time must not be negative", limit.ErrInvalid, horizon)
 	}
 	t := Turn{Every: min(rate.Every, Longest), Slack: Longest, Horizon: min(horizon, Longest)}
-	if early := time.Duration(max(rate.Burst, 1) - 1); early == 0 || t.Every <= Longest/early {
-		t.Slack = early * t.Every
+	if early := int64(max(rate.Burst, 1) - 1); early == 0 || int64(t.Every) <= int64(Longest)/early {
+		t.Slack = time.Duration(early * int64(t.Every))
 	}
 	return t, nil
 }
