@@ -65,7 +65,10 @@ func (l *listener) client() *control.Client {
 // the mailbox by then.
 func (l *listener) open(ctx context.Context) error {
 	w := l.w
-	neighbours := !l.mingled && !w.cfg.NoMingle && l.hasNeighbours(ctx)
+	neighbours, err := l.hasNeighbours(ctx)
+	if err != nil {
+		return err
+	}
 	mailbox := wire.Mailbox(w.cfg.Hostname, w.instance)
 	if !w.cfg.Declare.Creates() {
 		mailbox.Exchanges = nil

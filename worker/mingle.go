@@ -18,13 +18,16 @@ const (
 
 // hasNeighbours reports whether any worker has a mailbox, before this one has its own: a message that no queue takes says that none
 // has. So a worker that starts alone waits for nobody.
-func (l *listener) hasNeighbours(ctx context.Context) bool {
+func (l *listener) hasNeighbours(ctx context.Context) (bool, error) {
+	if l.mingled || l.w.cfg.NoMingle {
+		return false, nil
+	}
 	err := l.client().Probe(ctx, l.w.cfg.Hostname)
 	if errors.Is(err, broker.ErrUnroutable) {
 		l.w.log.InfoContext(ctx, "mingle: all alone")
-		return false
+		return false, nil
 	}
-	return err == nil // one that cannot ask cannot have a mailbox either, and says so then
+	return true, err
 }
 
 // syncData is what workers tell each other (celery/worker/control.py, hello).

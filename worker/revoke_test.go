@@ -247,6 +247,58 @@ func TestATaskRevokedWhileItIsParkedIsRevokedAtOnceAndDoesNotRun(t *testing.T) {
 	})
 }
 
+func TestARevokedTaskIsNotParked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int32
+		h := start(t, plan{tasks: []task.Definition{counted(&runs)}})
+		synctest.Wait()
+		h.revoke("1")
+		h.send(counted(&runs).S(none{}, task.ID("1"), task.ETA(time.Now().Add(time.Hour))))
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if s := h.worker.Stats(); runs.Load() != 0 || s.Received != 1 || s.Settled != 1 {
+			t.Errorf("runs = %d, stats = %+v; want one delivery", runs.Load(), s)
+		}
+	})
+}
+
+// startingStore holds the storing of STARTED up.
+type startingStore struct {
+	result.Backend
+	begun, release chan struct{}
+}
+
+func (s startingStore) Store(ctx context.Context, m task.Meta) error {
+	if m.State == task.Started {
+		close(s.begun)
+		<-s.release
+	}
+	return s.Backend.Store(ctx, m)
+}
+
+func TestATaskThatIsTerminatedJustBeforeItRunsDoesNotRun(t *testing.T) {
+	for _, signal := range []string{"SIGTERM", "SIGKILL"} {
+		t.Run(signal, func(t *testing.T) {
+			inEveryPool(t, func(t *testing.T, opts worker.Options) {
+				var runs atomic.Int32
+				store := startingStore{resultmem.New(resultmem.Config{}), make(chan struct{}), make(chan struct{})}
+				opts.TrackStarted = true
+				h := start(t, plan{opts: opts, results: store, tasks: []task.Definition{counted(&runs)}})
+				id := h.send(counted(&runs).S(none{}))
+				<-store.begun
+				h.revoke(id, task.Terminate(signal))
+				close(store.release)
+				h.wantRevoked(id, "terminated")
+				synctest.Wait()
+				if s := h.worker.Stats(); runs.Load() != 0 || s.Running != 0 || s.Settled != 1 {
+					t.Errorf("runs = %d, stats = %+v", runs.Load(), s)
+				}
+			})
+		})
+	}
+}
+
 func TestWhatHasEndedStaysAsItIs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -94,6 +95,13 @@ show(list(i.clock()["go@host"]))
 show(c.broadcast("no_such_command", reply=True, limit=1, timeout=20))
 show(c.revoke("unknown", terminate=True, signal="SIGFOO", reply=True, limit=1, timeout=20))
 show(c.terminate(running, signal="SIGTERM", reply=True, limit=1, timeout=20))
+def celery(*args):
+    import subprocess
+    out = subprocess.run([sys.executable, "-m", "celery", "-A", "client", *args, "-d", "go@host", "-t", "20"], stdout=subprocess.PIPE, text=True)
+    show([out.returncode, " ".join(out.stdout.split())])
+celery("inspect", "ping")
+celery("control", "revoke", "x", "y")
+celery("control", "terminate", "SIGKILL", "z")
 `, running.ID(), waiting.ID()))
 	node := func(value string) string { return `[{"go@host":` + value + `}]` }
 	wants := []string{
@@ -102,6 +110,8 @@ show(c.terminate(running, signal="SIGTERM", reply=True, limit=1, timeout=20))
 		node(`{"error":"KeyError('no_such_command')"}`),
 		node(`{"error":"task: unknown signal \"SIGFOO\": use a name such as SIGTERM, SIGKILL or SIGUSR1"}`),
 		node(`{"ok":"terminate: ` + running.ID() + `"}`),
+		`[0,"-\u003e go@host: OK pong 1 node online."]`,
+		`[0,"-\u003e go@host: OK tasks {'x', 'y'} flagged as revoked"]`, `[0,"-\u003e go@host: OK terminate: tasks unknown"]`,
 	}
 	if len(out) != len(wants) {
 		t.Fatalf("%d answers, want %d", len(out), len(wants))
@@ -254,6 +264,42 @@ func TestCommandsAreHeardAgainAfterARestartOfTheBroker(t *testing.T) {
 		if _, err := r.Get(ctx); !errors.Is(err, task.ErrRevoked) {
 			t.Errorf("%s: err = %v, want ErrRevoked", id, err)
 		}
+	}
+}
+
+// Where the broker's user may have no mailbox, the worker says so once and works on, until it may.
+func TestAWorkerThatMayHaveNoMailboxWorks(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRabbitMQ(t)
+	address, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal("the URL of the server is none") // the error would quote the password
+	}
+	permit := func(pattern string) {
+		server.Eval(fmt.Sprintf(`rabbit_auth_backend_internal:set_permissions(<<%q>>, <<"/">>, <<%q>>, <<".*">>, <<".*">>, <<"test">>)`,
+			address.User.Username(), pattern))
+	}
+	permit("^celery$")
+	var log record
+	double := task.New("double", func(_ context.Context, n number) (int, error) { return 2 * n.N, nil })
+	app := newAppOf(t, taskq.Config{
+		BrokerURL: server.URL, ResultBackend: "memory://", Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Worker: worker.Options{Hostname: "go@host"},
+	}, double)
+	runWorker(t, app)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*limit)
+	defer cancel()
+	result, err := double.Send(ctx, app, number{21})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := result.Get(ctx); err != nil || got != 42 {
+		t.Errorf("result = %d, %v", got, err)
+	}
+	permit(".*")
+	ready(ctx, t, app, "go@host")
+	if log.count("remote control is off") != 1 || log.count("permit it") != 1 {
+		t.Errorf("log:\n%s", &log.text)
 	}
 }
 
