@@ -1,0 +1,73 @@
+package outbox_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/testserver"
+	"github.com/seed-399731e2/taskq/outbox"
+)
+
+func TestDelayedMessagesComeWhenTheyAreDueAndHoldUpNoOthers(t *testing.T) {
+	t.Parallel()
+	cfg := outbox.Config{URL: testserver.Postgres(t)}
+	opened(t, cfg)
+	pool, b := connect(t, cfg.URL), memory(t)
+	got := receive(t, b, queueName)
+	far := make([]outbox.Entry, 10_000)
+	for i := range far {
+		far[i] = entry(fmt.Sprint("far ", i))
+		far[i].Delay = 30 * 24 * time.Hour
+	}
+	insert(t, pool, far...)
+	soon, sooner := entry("soon"), entry("sooner")
+	soon.Delay, sooner.Delay = 700*time.Millisecond, 350*time.Millisecond
+	insert(t, pool, soon, sooner)
+	relay(t, cfg, b)
+	insert(t, pool, entry("now"))
+	if order := got.await(3); !slices.Equal(order, []string{"now", "sooner", "soon"}) {
+		t.Errorf("what came was %v", order)
+	}
+	if n := query[int](t, pool, "SELECT count(*) FROM taskq_outbox"); n != len(far) {
+		t.Errorf("%d rows wait, want the %d far ones", n, len(far))
+	}
+}
+
+func TestWhatWaitsForItsTimeIsListedAndTakenBack(t *testing.T) {
+	t.Parallel()
+	cfg := outbox.Config{URL: testserver.Postgres(t)}
+	store := opened(t, cfg)
+	pool, b := connect(t, cfg.URL), memory(t)
+	got := receive(t, b, queueName)
+	delayed := make([]outbox.Entry, 1200)
+	for i := range delayed {
+		delayed[i] = entry(fmt.Sprint("later ", i))
+		delayed[i].Delay = time.Hour
+	}
+	insert(t, pool, delayed...)
+	soon := entry("soon")
+	soon.Delay = 500 * time.Millisecond
+	insert(t, pool, soon, entry("now"))
+	listed := map[string]time.Time{}
+	if err := store.Parked(t.Context(), func(p broker.Parked) bool { listed[p.CorrelationID] = p.Due; return true }); err != nil {
+		t.Fatal(err)
+	}
+	if due := time.Until(listed["later 7"]); len(listed) != len(delayed) || due < 50*time.Minute || due > 70*time.Minute {
+		t.Errorf("%d messages are listed, one of them due in %s", len(listed), due)
+	}
+	n, err := store.Unpark(t.Context(), func(p broker.Parked) bool {
+		return p.To.RoutingKey == queueName && p.Headers["id"] != "later 7"
+	})
+	if err != nil || n != len(delayed)-1 {
+		t.Errorf("%d messages taken back, %v", n, err)
+	}
+	if _, err := pool.Exec(t.Context(), "UPDATE taskq_outbox SET not_before = now() WHERE task_id = 'later 7'"); err != nil {
+		t.Fatal(err)
+	}
+	relay(t, cfg, b)
+	got.await(3)
+	got.once(pool)
+}
