@@ -15,6 +15,7 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/control"
+	"github.com/seed-399731e2/taskq/outbox"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -37,6 +38,7 @@ type App struct {
 
 	mu       sync.Mutex // guards the fields below
 	conn     *connection
+	outbox   *outbox.Store   // nil: not opened
 	declared map[string]bool // queues that were declared on conn
 	closed   bool
 }
@@ -58,6 +60,9 @@ func New(cfg Config) (*App, error) {
 		return nil, err
 	}
 	if err := checkLimits(&cfg); err != nil {
+		return nil, err
+	}
+	if err := checkOutbox(&cfg); err != nil {
 		return nil, err
 	}
 	if err := cfg.Exceptions.Validate(); err != nil {
@@ -155,10 +160,14 @@ func (a *App) NewWorker(ctx context.Context) (*worker.Worker, error) {
 	var broadcasts []string
 	opts.Queues, broadcasts = a.queues.split(opts.Queues)
 	opts.StateDB = c.stateDB(opts)
+	beside, err := a.beside(c)
+	if err != nil {
+		return nil, err
+	}
 	return worker.New(worker.Config{
 		Options: opts, Broadcasts: broadcasts, Broker: c.broker, Results: c.results, Registry: &a.registry, Middleware: a.middleware,
 		Accept: a.formats.accept, Limits: a.cfg.Limits, Exceptions: a.cfg.Exceptions, Topology: a.topology, Send: a.followUp(c.broker),
-		Declare: a.cfg.Declare, Clock: &a.clock, Logger: a.log,
+		Declare: a.cfg.Declare, Clock: &a.clock, Beside: beside, Logger: a.log,
 	})
 }
 
@@ -191,12 +200,16 @@ func (a *App) Run(ctx context.Context) error {
 func (a *App) Close(ctx context.Context) error {
 	a.mu.Lock()
 	a.closed = true
-	conn := a.conn
+	conn, store := a.conn, a.outbox
 	a.mu.Unlock()
-	if conn == nil {
-		return nil // whoever opens one now closes it
+	var errs []error
+	if store != nil {
+		errs = append(errs, store.Close(ctx))
 	}
-	return conn.close(ctx)
+	if conn != nil { // else whoever opens one now closes it
+		errs = append(errs, conn.close(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // Topology is what is declared for a queue where Config.Declare allows it: as the configuration says, or as for any queue that it does

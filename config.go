@@ -8,6 +8,7 @@ import (
 	"github.com/seed-399731e2/taskq/broker/amqp"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/codec/auth"
+	"github.com/seed-399731e2/taskq/outbox"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -85,6 +86,15 @@ type Config struct {
 	// Exceptions say which Python exception stands for which Go error: what the tasks' errors become in Python, and what those of
 	// Python tasks match here with errors.Is. See task.Exceptions for what is known without.
 	Exceptions task.Exceptions
-	Worker     worker.Options
-	Logger     *slog.Logger // nil: slog.Default
+	// Outbox is the table in PostgreSQL that SendTx puts calls into. With its URL, workers send what is in it, and calls with a delay
+	// beyond DelayStoreAfter wait in it for their time; SendTx itself needs no more than the table's name.
+	Outbox outbox.Config
+	// DelayStoreAfter is the delay beyond which a call waits in the outbox, where it can be seen and taken back at once, rather than in
+	// the broker: 0 means 14 days, the longest of RabbitMQ's delay queues, negative every call with a delay. It means nothing without
+	// Outbox.URL, nor for the retries of tasks.
+	DelayStoreAfter time.Duration
+	// RelayElsewhere keeps this application's workers from sending what is in the outbox: others do, or `taskq outbox relay`.
+	RelayElsewhere bool
+	Worker         worker.Options
+	Logger         *slog.Logger // nil: slog.Default
 }

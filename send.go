@@ -149,6 +149,9 @@ func expect(ctx context.Context, store result.Backend, s task.Signature) (task.R
 // publish declares the queue once, as Celery does, and sends. A queue that was deleted since is declared again, as far as the
 // configuration lets it be declared at all. A broadcast needs somebody who listens.
 func (a *App) publish(ctx context.Context, b broker.Broker, out wire.Outgoing, msg broker.Message) error {
+	if a.keeps(out) {
+		return a.keep(ctx, out, msg)
+	}
 	send := func() error { return deliver(ctx, b, address(out), msg, out.ETA.Sub(out.Now)) }
 	if out.Queue == "" { // an exchange must exist
 		return send()

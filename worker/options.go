@@ -103,7 +103,10 @@ type Config struct {
 	// declared in every mode.
 	Declare broker.DeclareMode
 	Clock   *control.Clock // of the program; nil: the worker's own
-	Logger  *slog.Logger   // nil: slog.Default
+	// Beside run beside the tasks, from when the queues are declared until the worker stops: their contexts are done then, and Run waits
+	// for them.
+	Beside []func(context.Context) error
+	Logger *slog.Logger // nil: slog.Default
 }
 
 // publishAtOnce is how many of the calls that follow a task may be on their way at a time.

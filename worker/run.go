@@ -41,6 +41,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer w.startControl(ctx)()
 	w.startQuarantine()
 	w.startCollecting()
+	w.startBeside()
 	in, err := w.open(ctx)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -29,7 +29,7 @@ type Worker struct {
 	counts  counts
 	parking chan struct{} // one for each delivery on its way back into the broker until its time
 
-	loops    sync.WaitGroup // the quarantine, and what parks
+	loops    sync.WaitGroup // the quarantine, what parks, and what runs beside
 	lived    survivors
 	turn     chan struct{} // full while somebody has the right to start tasks
 	poked    chan struct{} // this worker has sent a suspect to a quarantine; buffered

@@ -1,0 +1,220 @@
+package taskq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/outbox"
+	"github.com/seed-399731e2/taskq/result"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+const (
+	// expectWait bounds how long SendTx holds up the caller's transaction for a broker that is away.
+	expectWait = 2 * time.Second
+	// farAway is the delay beyond which a call is kept in the outbox: the longest of RabbitMQ's delay queues.
+	farAway = 14 * 24 * time.Hour
+)
+
+// SendTx puts a call into the outbox, in the caller's transaction of PostgreSQL: it is sent once that is committed, and never when it is
+// rolled back. A relay sends it (Config.Outbox, or `taskq outbox relay`), once its countdown or ETA is over. Everything else is done here, as
+// Send does it, so that a call that cannot be sent is an error that wraps broker.ErrInvalid and leaves the transaction as it is. Any other
+// error has failed the transaction; one that wraps outbox.ErrNoTable says how the table is made.
+//
+// The broker need not be there. Only with rpc:// as result backend is it asked for the queue to answer to: when it is away, nobody will
+// know the outcome of the call, and the result says so. tx is a pgx.Tx, or what outbox.SQL makes of a transaction of database/sql.
+func (a *App) SendTx(ctx context.Context, tx outbox.Tx, s task.Signature) (*task.Result[any], error) {
+	results, err := a.SendBatchTx(ctx, tx, []task.Signature{s})
+	if err == nil {
+		return results[0], nil
+	}
+	if batch, ok := errors.AsType[*task.BatchError](err); ok {
+		err = batch.Errors[0]
+	}
+	return nil, err
+}
+
+// SendBatchTx is SendTx for several calls, which are put into the outbox by one statement, in their order: all of them or, when one
+// cannot be sent, none. Then the error is a *task.BatchError that says which and why.
+func (a *App) SendBatchTx(ctx context.Context, tx outbox.Tx, batch []task.Signature) ([]*task.Result[any], error) {
+	entries, results, errs := make([]outbox.Entry, len(batch)), make([]*task.Result[any], len(batch)), make([]error, len(batch))
+	sent := make([]task.Signature, len(batch))
+	for i, s := range batch {
+		if sent[i], errs[i] = a.complete(ctx, s, time.Now()); errs[i] == nil {
+			entries[i], results[i], errs[i] = a.enter(ctx, sent[i])
+		}
+	}
+	if err := (&task.BatchError{Errors: errs}); len(err.Unwrap()) > 0 {
+		return nil, err
+	}
+	if err := outbox.Insert(ctx, tx, a.cfg.Outbox.Table, entries...); err != nil {
+		return nil, fmt.Errorf("taskq: send in a transaction: %w", err)
+	}
+	for _, s := range sent {
+		noteChild(ctx, s)
+	}
+	return results, nil
+}
+
+// enter makes the row of a call that is complete, and the handle of its result.
+func (a *App) enter(ctx context.Context, s task.Signature) (outbox.Entry, *task.Result[any], error) {
+	c, mute, err := a.prepareTx(ctx, s)
+	if err != nil {
+		return outbox.Entry{}, nil, err
+	}
+	e := entryOf(c.Outgoing, c.msg)
+	if err := e.Check(); err != nil {
+		return e, nil, c.failed(&unsendable{err})
+	}
+	if mute != nil {
+		return e, task.NewResult[any](c.ID, lookup{app: a, mute: mute}), nil
+	}
+	return e, a.result(c), nil
+}
+
+// Tx returns a sender that puts its calls into the outbox, in the caller's transaction; see SendTx.
+//
+//	result, err := Add.Send(ctx, app.Tx(tx), Pair{2, 3})
+func (a *App) Tx(tx outbox.Tx) task.Sender { return txSender{a, tx} }
+
+type txSender struct {
+	app *App
+	tx  outbox.Tx
+}
+
+// Send implements task.Sender.
+func (s txSender) Send(ctx context.Context, call task.Signature) (*task.Result[any], error) {
+	return s.app.SendTx(ctx, s.tx, call)
+}
+
+// prepareTx makes the message of a call that is complete, without a broker where that can be. mute says why nobody will know the outcome.
+func (a *App) prepareTx(ctx context.Context, s task.Signature) (c *call, mute, err error) {
+	if s.IgnoreResult || s.ReplyTo != "" || !a.answered() {
+		c, err = a.prepare(ctx, &connection{}, s)
+		if err == nil && !s.IgnoreResult && !a.answered() && (a.cfg.Results != nil || scheme(a.cfg.ResultBackend) != schemeDisabled) {
+			c.results = lookup{app: a}
+		}
+		return c, nil, err
+	}
+	bounded, cancel := context.WithTimeout(ctx, expectWait)
+	defer cancel()
+	conn, err := a.connect(bounded)
+	if err == nil {
+		c, err = a.prepare(bounded, &connection{results: conn.results}, s)
+	}
+	if !errors.Is(err, broker.ErrUnavailable) || ctx.Err() != nil {
+		return c, nil, err
+	}
+	mute = fmt.Errorf("the broker was away when the call was put into the outbox, and with it the queue to answer to: %w", err)
+	c, err = a.prepare(ctx, &connection{}, s)
+	return c, mute, err
+}
+
+// answered reports whether outcomes are messages to a queue of this process.
+func (a *App) answered() bool {
+	if a.cfg.Results != nil {
+		_, replies := a.cfg.Results.(result.Replier)
+		return replies
+	}
+	return scheme(a.cfg.ResultBackend) == schemeRPC
+}
+
+// entryOf is a call in the outbox. Its expiration is counted anew when it is published: it is the worker that tells by the header when it is
+// too late.
+func entryOf(out wire.Outgoing, msg broker.Message) outbox.Entry {
+	return outbox.Entry{
+		Posting: broker.Posting{To: out.Address(), Message: msg}, TaskID: out.ID, Task: out.Task, Queue: out.Queue,
+		Delay: max(0, out.ETA.Sub(out.Now)),
+	}
+}
+
+// keeps reports whether a call waits for its time in the outbox rather than in the broker.
+func (a *App) keeps(out wire.Outgoing) bool {
+	delay := out.ETA.Sub(out.Now)
+	return a.cfg.Outbox.URL != "" && !out.ETA.IsZero() && delay > 0 && delay > max(0, a.cfg.DelayStoreAfter)
+}
+
+// keep puts a call into the outbox, in a transaction of its own.
+func (a *App) keep(ctx context.Context, out wire.Outgoing, msg broker.Message) error {
+	store, err := a.Outbox(ctx)
+	if err != nil {
+		return err
+	}
+	return store.Insert(ctx, entryOf(out, msg))
+}
+
+// Outbox returns the application's outbox, to look into it and to take delayed calls back; nil when Config.Outbox has no URL.
+func (a *App) Outbox(ctx context.Context) (*outbox.Store, error) {
+	if a.cfg.Outbox.URL == "" {
+		return nil, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, fmt.Errorf("taskq: %w", ErrClosed)
+	}
+	if a.outbox == nil {
+		store, err := outbox.Open(ctx, a.cfg.Outbox)
+		if err != nil {
+			return nil, fmt.Errorf("taskq: %w", err)
+		}
+		a.outbox = store
+	}
+	return a.outbox, nil
+}
+
+// NewRelay returns what sends the calls of the outbox, connected to the broker, for a program that runs no worker: workers do it by
+// themselves. Any number of relays may run; one of them works.
+func (a *App) NewRelay(ctx context.Context) (*outbox.Relay, error) {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.relay(c)
+}
+
+func (a *App) relay(c *connection) (*outbox.Relay, error) {
+	if a.cfg.Outbox.URL == "" {
+		return nil, fmt.Errorf("taskq: %w: no outbox is configured; set Config.Outbox.URL, or outbox_url", broker.ErrInvalid)
+	}
+	relay, err := outbox.NewRelay(outbox.RelayConfig{Config: a.cfg.Outbox, Broker: c.broker, Topology: a.topology})
+	if err != nil {
+		return nil, fmt.Errorf("taskq: %w", err)
+	}
+	return relay, nil
+}
+
+// beside is what a worker runs beside its tasks.
+func (a *App) beside(c *connection) ([]func(context.Context) error, error) {
+	if a.cfg.Outbox.URL == "" || a.cfg.RelayElsewhere {
+		return nil, nil
+	}
+	relay, err := a.relay(c)
+	if err != nil {
+		return nil, err
+	}
+	return []func(context.Context) error{relay.Run}, nil
+}
+
+// checkOutbox fills in the defaults and refuses what names no database.
+func checkOutbox(cfg *Config) error {
+	if cfg.DelayStoreAfter == 0 {
+		cfg.DelayStoreAfter = farAway
+	}
+	if cfg.Outbox.Logger == nil {
+		cfg.Outbox.Logger = cfg.Logger
+	}
+	switch s := scheme(cfg.Outbox.URL); {
+	case cfg.Outbox.URL == "", s == schemePostgres, s == "postgresql":
+	default:
+		return fmt.Errorf("taskq: outbox URL: %w: use postgres://user:password@host/name", broker.ErrInvalid)
+	}
+	if err := cfg.Outbox.Table.Validate(); err != nil {
+		return fmt.Errorf("taskq: %w", err)
+	}
+	return nil
+}
