@@ -126,7 +126,7 @@ func (p *program) globalFlags(root *cobra.Command) {
 func (p *program) commands() []Command {
 	all := []Command{
 		p.workerCommand(), p.sendCommand(), p.routeCommand(), resultCommand(), revokeCommand(), tasksCommand(),
-		queuesCommand(), purgeCommand(), deadCommand(), delayedCommand(), configCommand(), versionCommand(p.name), completionCommand(p.name),
+		queuesCommand(), purgeCommand(), deadCommand(), delayedCommand(), outboxCommand(), configCommand(), versionCommand(p.name), completionCommand(p.name),
 	}
 	for _, e := range p.extensions {
 		all = append(all, e.Commands...)

@@ -24,7 +24,8 @@ func delayedCommand() Command {
 		Short: "List tasks that wait for their time, and cancel them",
 		Long: `List tasks that wait for their time, and cancel them.
 
-Tasks with a countdown or an ETA, and those that are tried again later, wait in the broker. With RabbitMQ, to look at them is to take
+Tasks with a countdown or an ETA, and those that are tried again later, wait in the broker, and the far ones in the outbox where there is
+one. With RabbitMQ, to look at them is to take
 them out and put them back: it takes a second for some ten thousand, which those that become due meanwhile come late.`,
 		Example: `delayed list --task 'mail.*'
 delayed cancel d97074ce-2c94-4422-8b08-14409aa9abab`,
@@ -70,7 +71,7 @@ func (d delayed) row() []string {
 	return []string{d.Due.Format(time.RFC3339), eta, orDash(d.ID), orDash(d.Task), orDash(to)}
 }
 
-// parking returns what shows the delayed messages of the broker.
+// parking returns what shows the delayed messages of the broker, and of the outbox where there is one.
 func parking(ctx context.Context, app *taskq.App) (broker.Parking, error) {
 	opening, cancel := context.WithTimeout(ctx, connectWait)
 	defer cancel()
@@ -78,11 +79,48 @@ func parking(ctx context.Context, app *taskq.App) (broker.Parking, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, ok := b.(broker.Parking)
-	if !ok {
+	store, err := app.Outbox(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all parkings
+	if p, ok := b.(broker.Parking); ok {
+		all = append(all, p)
+	}
+	if store != nil {
+		all = append(all, store)
+	}
+	if len(all) == 0 {
 		return nil, errors.New("this broker cannot show what is delayed")
 	}
-	return p, nil
+	return all, nil
+}
+
+// parkings are several places where messages wait.
+type parkings []broker.Parking
+
+// Parked implements broker.Parking.
+func (all parkings) Parked(ctx context.Context, show func(broker.Parked) bool) error {
+	going := true
+	for _, p := range all {
+		err := p.Parked(ctx, func(m broker.Parked) bool {
+			going = show(m)
+			return going
+		})
+		if err != nil || !going {
+			return err
+		}
+	}
+	return nil
+}
+
+// Unpark implements broker.Parking.
+func (all parkings) Unpark(ctx context.Context, match func(broker.Parked) bool) (sum int, err error) {
+	for _, p := range all {
+		n, failed := p.Unpark(ctx, match)
+		sum, err = sum+n, errors.Join(err, failed)
+	}
+	return sum, err
 }
 
 func delayedListCommand() Command {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/cli/config"
+	"github.com/seed-399731e2/taskq/outbox"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -56,9 +57,9 @@ func ExitCode(err error) int {
 	_, path := errors.AsType[*fs.PathError](err)
 	switch {
 	case clash, errors.Is(err, broker.ErrAccess), errors.Is(err, result.ErrAccess), errors.Is(err, task.ErrNoResults),
-		errors.Is(err, broker.ErrNoQueue), errors.Is(err, broker.ErrUnroutable):
+		errors.Is(err, broker.ErrNoQueue), errors.Is(err, broker.ErrUnroutable), errors.Is(err, outbox.ErrAccess), errors.Is(err, outbox.ErrNoTable):
 		return Misconfigured
-	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, result.ErrUnavailable):
+	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, result.ErrUnavailable), errors.Is(err, outbox.ErrUnavailable):
 		return Unavailable
 	case errors.Is(err, broker.ErrInvalid):
 		return Usage
@@ -108,6 +109,10 @@ func sentence(s *Session, err error) string {
 		if s != nil && s.Config.Given("result_backend") {
 			return fmt.Sprintf("%s (from %s)", text, s.Config.Origin("result_backend"))
 		}
+	case errors.Is(err, outbox.ErrAccess), errors.Is(err, outbox.ErrUnavailable), errors.Is(err, outbox.ErrNoTable):
+		if s != nil && s.Config.Given("outbox_url") {
+			return fmt.Sprintf("%s (from %s)", text, s.Config.Origin("outbox_url"))
+		}
 	case errors.Is(err, broker.ErrAccess), errors.Is(err, broker.ErrUnavailable):
 		if s != nil && s.Config.Given("broker_url") {
 			return fmt.Sprintf("%s (from %s)", text, s.Config.Origin("broker_url"))
@@ -120,7 +125,7 @@ func sentence(s *Session, err error) string {
 func cause(text string) string {
 	for {
 		shorter := text
-		for _, name := range []string{"taskq", "task", "worker", "broker", "amqp", "sqlite", "sqlitedb", "rpc", "redis", "postgres", "pool"} {
+		for _, name := range []string{"taskq", "task", "worker", "broker", "amqp", "sqlite", "sqlitedb", "rpc", "redis", "postgres", "outbox", "pool"} {
 			shorter = strings.TrimPrefix(shorter, name+": ")
 		}
 		if shorter == text {

@@ -126,6 +126,7 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	cfg.Delays = amqp.Delays(strings.ToLower(s.Config.Text("delays")))
 	cfg.DeliveryTimeout = s.Config.Seconds("worker.delivery_timeout")
 	s.routing(&cfg)
+	s.outbox(&cfg)
 	s.formats(&cfg)
 	cfg.Logger = s.Log
 	if cfg.BrokerURL == "" && !s.offline {
@@ -169,6 +170,8 @@ func (s *Session) withOrigin(err error) error {
 		name = "limit_store"
 	case strings.Contains(err.Error(), "broker URL"):
 		name = "broker_url"
+	case strings.Contains(err.Error(), "outbox URL"):
+		name = "outbox_url"
 	}
 	for _, key := range s.Config.Keys() {
 		if strings.Contains(err.Error(), ": "+key.Name+": ") {

@@ -58,7 +58,7 @@ func settings() config.Table {
 			Name: "delays", Default: string(amqp.DelaysOwn), Choices: []string{string(amqp.DelaysOwn), string(amqp.DelaysCelery)},
 			Help: "queues of RabbitMQ in which delayed tasks wait: taskq's own, or those of Celery 5.5 for exchanges that are not direct",
 		},
-	}, routingSettings(), messageSettings(), logSettings(), workerSettings())
+	}, routingSettings(), outboxSettings(), messageSettings(), logSettings(), workerSettings())
 }
 
 func logSettings() []config.Key {

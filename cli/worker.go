@@ -21,7 +21,7 @@ type workerFlags struct{ purge, alone bool }
 
 func (p *program) workerCommand() Command {
 	f := &workerFlags{}
-	settings := []string{"queue_type", "declare"}
+	settings := []string{"queue_type", "declare", "outbox_url"}
 	for _, key := range workerSettings() {
 		if key.Flag != "" {
 			settings = append(settings, key.Name)
