@@ -15,7 +15,7 @@ import (
 
 // commands are all that this worker hears.
 func (w *Worker) commands() control.Mux {
-	return control.Merge(w.nodeCommands(), w.revokeCommands())
+	return control.Merge(w.nodeCommands(), w.revokeCommands(), w.limitCommands())
 }
 
 // controlWait bounds how long remote control may hold up the start of a worker, and one answer.

@@ -22,6 +22,7 @@ type execution struct {
 	req      *task.Request // decode
 	spec     *task.Spec    // lookup
 	followers
+	permits permits
 
 	trail   task.Trail // what the task, or the worker on its behalf, has sent
 	updates updates
@@ -61,7 +62,11 @@ func (e *execution) begin(ctx context.Context) (settle func()) {
 	case e.expired(now):
 		return func() { e.expire(ctx) }
 	}
+	if settle := e.enter(ctx); settle != nil {
+		return settle
+	}
 	if e.spec.AckEarly && e.w.settleDelivery(e.delivery, broker.Ack) != nil {
+		e.disown()
 		return e.drop // the broker hands it out again: at most once means not here
 	}
 	e.started = now
@@ -72,6 +77,7 @@ func (e *execution) begin(ctx context.Context) (settle func()) {
 // conclude makes the outcome of a task that has ended true, unless its time limit or the shutdown has ended it before.
 func (e *execution) conclude(end ending) {
 	if !e.claim() {
+		e.returned()
 		return
 	}
 	v := judge(end, e.req.Retries, &e.spec.Settings)
@@ -91,6 +97,7 @@ func (e *execution) handle(ctx context.Context, limit limiter) ending {
 	if e.isDoomed(pool.SlotFrom(ctx)) {
 		return ending{err: task.ErrRevoked, cause: task.ErrRevoked}
 	}
+	e.interruptLost()
 	defer limit(ctx, cancel)()
 	result, err := e.call(ctx)
 	end := ending{result: result, err: err}
@@ -118,6 +125,13 @@ func (e *execution) interrupt(cause error) bool {
 	return true
 }
 
+// isHandling reports whether a handler runs.
+func (e *execution) isHandling() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.cancel != nil
+}
+
 // maxFrames is how much of a panic's stack is kept.
 const maxFrames = 100
 
@@ -137,9 +151,8 @@ type limiter func(ctx context.Context, cancel context.CancelCauseFunc) (stop fun
 
 // limits are the time limits: those of the message win over the task's, and those over the worker's.
 func (e *execution) limits() (soft, hard time.Duration) {
-	soft = firstSet(e.req.SoftTimeLimit, e.spec.Call.SoftTimeLimit, e.w.cfg.SoftTimeLimit)
-	hard = firstSet(e.req.TimeLimit, e.spec.Call.TimeLimit, e.w.cfg.TimeLimit)
-	return soft, hard
+	soft, hard = e.w.timeLimits(e.spec)
+	return firstSet(e.req.SoftTimeLimit, soft), firstSet(e.req.TimeLimit, hard)
 }
 
 // limit is the limiter of a task that runs alone.
@@ -191,12 +204,14 @@ func (e *execution) giveBack() {
 	if !e.claim() {
 		return
 	}
+	e.yield(e.w.settling, 0)
 	_ = e.w.settleDelivery(e.delivery, broker.Requeue) // counted there
 	e.drop()
 }
 
 // drop forgets an execution that is over.
 func (e *execution) drop() {
+	e.leave()
 	e.w.running.remove(e)
 	if e.delivery.suspect != nil {
 		close(e.delivery.suspect.over)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// gate decides whether a request may start: not when it was revoked, not after it has expired, not before its time. What may not is
-// settled here.
+// gate decides whether a request may start: not when it was revoked, not after it has expired, not before its time, not over the limits of
+// its task. What may not is settled here.
 func (w *Worker) gate(ctx context.Context, e *execution) bool {
 	if w.isRevoked(e) {
 		e.discard(ctx)
@@ -21,7 +21,7 @@ func (w *Worker) gate(ctx context.Context, e *execution) bool {
 		e.park(ctx, wait)
 		return false
 	}
-	return true
+	return w.permit(ctx, e)
 }
 
 // submit hands a request that may start to a slot, for which it waits, or to the others that it is to run with.

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-399731e2/taskq/broker/mem"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/limit"
 	"github.com/seed-399731e2/taskq/result"
 	resultmem "github.com/seed-399731e2/taskq/result/mem"
 	"github.com/seed-399731e2/taskq/task"
@@ -45,7 +46,8 @@ type plan struct {
 	send    func(context.Context, task.Signature, codec.Codec) error // of the worker's Config
 
 	exceptions task.Exceptions
-	broadcasts []string // of the worker's Config
+	broadcasts []string    // of the worker's Config
+	limits     limit.Store // of the worker's Config
 }
 
 // start runs a worker until the test ends. Messages that it rejects go to the queue dead, by its own doing or by the broker's.
@@ -79,7 +81,7 @@ func start(t *testing.T, p plan) *house {
 	}
 	w, err := worker.New(worker.Config{
 		Options: p.opts, Broker: seen, Send: p.send, Results: h.results, Registry: &registry, Logger: slog.New(slog.DiscardHandler),
-		Exceptions: p.exceptions, Broadcasts: p.broadcasts,
+		Exceptions: p.exceptions, Broadcasts: p.broadcasts, LimitStore: p.limits,
 		Topology: func(name string) broker.Topology { return broker.TaskQueue(topology(name)) },
 	})
 	if err != nil {

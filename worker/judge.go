@@ -30,6 +30,7 @@ type verdict struct {
 	reason      deadletter.Reason // of a rejection
 	buried      bool              // a copy is in the dead letters of the worker's own: the delivery is done
 	retryIn     time.Duration     // before the next try, when state is Retried
+	again       bool              // it runs again when its limits let it, as if it had not run
 }
 
 // judge is the whole outcome policy. It decides and does nothing.
@@ -56,7 +57,10 @@ func judge(end ending, retries int, settings *task.Settings) verdict {
 	if stopped(end) {
 		return verdict{disposition: broker.Requeue, err: task.ErrShutdown}
 	}
-	if errors.Is(end.cause, task.ErrSoftTimeLimit) && errors.Is(err, context.Canceled) {
+	if unprotected(end) && !settings.AckEarly {
+		return verdict{again: true, err: task.ErrLockLost}
+	}
+	if (errors.Is(end.cause, task.ErrSoftTimeLimit) || errors.Is(end.cause, task.ErrLockLost)) && errors.Is(err, context.Canceled) {
 		err = limited(end.cause, err)
 	}
 	if wait, cause, ok := retry(err, retries, settings.Retry); ok {
@@ -91,6 +95,11 @@ func failure(err error, settings *task.Settings) verdict {
 func stopped(end ending) bool {
 	away := errors.Is(end.cause, task.ErrShutdown) || errors.Is(end.cause, pool.ErrStopped)
 	return away && (errors.Is(end.err, context.Canceled) || errors.Is(end.err, end.cause))
+}
+
+// unprotected reports whether the task failed because its place was lost under it.
+func unprotected(end ending) bool {
+	return errors.Is(end.cause, task.ErrLockLost) && (errors.Is(end.err, context.Canceled) || errors.Is(end.err, task.ErrLockLost))
 }
 
 // retry says whether the task runs again after err, when, and why.

@@ -15,7 +15,7 @@ func (w *Worker) warnOfLongTasks(ctx context.Context) {
 	}
 	timeout := b.DeliveryTimeout()
 	for _, spec := range w.cfg.Registry.All() {
-		limit := firstSet(spec.Call.TimeLimit, w.cfg.TimeLimit)
+		_, limit := w.timeLimits(spec)
 		if c := w.collectors[spec]; c != nil && limit > 0 {
 			limit += c.policy.Wait
 		}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/control"
 	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/limit"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
@@ -56,6 +59,11 @@ type Options struct {
 	// DeliveryLimit is how many workers a message may kill before it is a dead letter; 0 means 3, and at least 2 are needed. It holds
 	// with DeadLetters only.
 	DeliveryLimit int
+	// Tasks changes limits of tasks without their code, by their names (Celery's task_annotations); "*" is for all that have no entry of
+	// their own.
+	Tasks map[string]TaskOptions
+	// DisableRateLimits lets tasks start as often as they come, whatever their rate limits say (Celery's worker_disable_rate_limits).
+	DisableRateLimits bool
 	// TrackStarted stores the state STARTED when a task begins (Celery's task_track_started), and task.TrackStarted does for one
 	// task. It costs a write to the result store for each.
 	TrackStarted bool
@@ -90,6 +98,7 @@ type Config struct {
 	Registry   *task.Registry
 	Middleware []task.Middleware // around every task, the first one outermost
 	Accept     codec.Set         // nil: JSON
+	LimitStore limit.Store       // what the limits of tasks count in over several workers; nil: none may
 	Limits     wire.Limits
 	// Exceptions say which exceptions the errors of tasks become; see task.Exceptions.
 	Exceptions task.Exceptions
@@ -117,6 +126,7 @@ const (
 	killGrace   = 5 * time.Second  // for tasks to return after their context is cancelled
 	closeWait   = 5 * time.Second  // for the broker to take back what is left
 	settleWait  = 10 * time.Second // for outcomes to be stored while the worker stops
+	askWait     = 2 * time.Second  // for the limit store to answer
 	updateWait  = 5 * time.Second  // for a state to be stored before the outcome
 	reopenFirst = time.Second      // before a consumer that could not be opened is tried again
 	reopenMax   = 30 * time.Second // the doubling of that ends here
@@ -173,7 +183,7 @@ func (c *Config) complete() error {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return nil
+	return c.checkLimits()
 }
 
 // Validate refuses options that make no sense, alone or together; New calls it.
@@ -193,6 +203,11 @@ func (o Options) Validate() error {
 		return errors.New("worker: the bound of what is remembered as revoked is negative")
 	case o.TimeLimit > 0 && o.SoftTimeLimit > o.TimeLimit:
 		return fmt.Errorf("worker: the soft time limit %s is above the hard one, %s", o.SoftTimeLimit, o.TimeLimit)
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Tasks)) {
+		if err := o.Tasks[name].validate(); err != nil {
+			return fmt.Errorf("worker: tasks: %s: %w", name, err)
+		}
 	}
 	return o.validateQueues()
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
-	"github.com/seed-399731e2/taskq/internal/wire"
 )
 
 const (
@@ -23,6 +22,7 @@ const (
 // timer here would be one more place where a task waits.
 func (e *execution) park(ctx context.Context, wait time.Duration) {
 	e.claim()
+	e.yield(ctx, wait)
 	w, due := e.w, time.Now().Add(wait)
 	select {
 	case w.parking <- struct{}{}:
@@ -42,7 +42,7 @@ func (e *execution) park(ctx context.Context, wait time.Duration) {
 // putOff publishes the message for later and settles the delivery.
 func (e *execution) putOff(due time.Time) {
 	w := e.w
-	msg, to := wire.Repark(e.delivery.Delivery, time.Now()), broker.Address{RoutingKey: e.req.Queue}
+	msg, to := e.waiting(time.Now()), broker.Address{RoutingKey: e.req.Queue}
 	err := w.persist(w.settling, "task could not be parked", e.req, func(ctx context.Context) error {
 		return e.unlessStale(ctx, func(ctx context.Context) error { return w.publishLater(ctx, to, msg, time.Until(due)) })
 	})

@@ -16,8 +16,15 @@ import (
 // settled. That a task is tried again is stored before its next try is on its way, whose outcome it would replace otherwise. The caller
 // has claimed the execution or is the only one who knows it.
 func (e *execution) finish(v verdict, result any) {
-	defer e.drop()
 	ctx := e.w.settling
+	if v.again {
+		e.standBack(ctx, e.w.comeAgain(ctx, e))
+		return
+	}
+	defer e.drop()
+	if v.state == task.Retried || v.disposition == broker.Requeue {
+		e.holdOn(ctx, v)
+	}
 	var meta task.Meta
 	var stored task.State
 	if v.state == task.Retried {
@@ -35,7 +42,12 @@ func (e *execution) finish(v verdict, result any) {
 		if v.buried {
 			how = broker.Ack
 		}
-		_ = e.w.settleDelivery(e.delivery, how) // counted there; the broker hands the message out again
+		if how == broker.Requeue {
+			e.yield(ctx, 0)
+		}
+		if e.w.settleDelivery(e.delivery, how) != nil { // counted there; the broker hands the message out again
+			e.disown()
+		}
 	}
 	e.report(ctx, v, result, meta.Traceback)
 }

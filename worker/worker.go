@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/seed-399731e2/taskq/limit"
+	limitmem "github.com/seed-399731e2/taskq/limit/mem"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -23,6 +25,10 @@ type Worker struct {
 	consumed []consumed
 
 	collectors map[*task.Spec]*collector // of the tasks that run in batches
+
+	own       limit.Store // what counts in this worker alone
+	away      storeAway
+	overrides overrides
 
 	running running
 	revoked revokedTasks
@@ -67,7 +73,7 @@ func New(cfg Config) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{
-		cfg: cfg, log: cfg.Logger, instance: uuid.NewString(), handlers: map[*task.Spec]task.Handler{}, consumed: cfg.consumed(),
+		cfg: cfg, log: cfg.Logger, instance: uuid.NewString(), own: limitmem.New(), handlers: map[*task.Spec]task.Handler{}, consumed: cfg.consumed(),
 		parking: make(chan struct{}, parkWindow), turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{}),
 	}
 	if w.cfg.Send == nil {
@@ -84,6 +90,7 @@ func New(cfg Config) (*Worker, error) {
 	if err := w.revoked.load(&w.cfg); err != nil {
 		return nil, err
 	}
+	w.overrideAll()
 	w.terminate, w.terminated = context.WithCancel(context.Background()) // ended by Terminate alone
 	return w, nil
 }

@@ -63,6 +63,15 @@ func Repark(d *broker.Delivery, now time.Time) broker.Message {
 	return msg
 }
 
+// Postpone says on a message when its task may start, in place of what it said before. Celery's workers look at it as well; of a message
+// of protocol 1, whose body says it, only ours do.
+func Postpone(msg *broker.Message, eta time.Time) {
+	if msg.Headers == nil {
+		msg.Headers = broker.Table{}
+	}
+	msg.Headers["eta"] = isoformat(eta)
+}
+
 // Living returns the headers that are the message's own, in types that can be sent.
 func Living(headers map[string]any) map[string]any {
 	if headers == nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 )
 
@@ -133,5 +134,23 @@ func TestReparkTakesOffDeadLetterHeadersAndWaitedTime(t *testing.T) {
 	}
 	if _, ok := d.Headers["x-death"]; !ok {
 		t.Error("the delivery's own headers changed")
+	}
+}
+
+// A message of protocol 1, which says it in its body, and one without headers are postponed like any other.
+func TestAPostponedTaskIsDueThenWhateverItsProtocol(t *testing.T) {
+	t.Parallel()
+	due := time.Date(2030, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
+	for name, d := range map[string]*broker.Delivery{
+		"protocol 2": delivery(header(broker.Table{"eta": "2029-01-01T00:00:00+00:00"}), plainBody),
+		"protocol 1": delivery(nil, `{"id": "i", "task": "t", "args": [], "kwargs": {}, "eta": "2029-01-01T00:00:00"}`),
+	} {
+		msg := wire.Repark(d, due)
+		wire.Postpone(&msg, due)
+		d.Message = msg
+		req, err := wire.Decode(d, codec.NewSet(codec.JSON{}), wire.Limits{})
+		if err != nil || !req.ETA.Equal(due) {
+			t.Errorf("%s: due at %v, %v; want %v", name, req, err, due)
+		}
 	}
 }
