@@ -153,6 +153,10 @@ func (a *App) NewWorker(ctx context.Context) (*worker.Worker, error) {
 	if err := a.checkResults(ctx, c.results); err != nil {
 		return nil, err
 	}
+	limits, err := a.limitsFor(ctx)
+	if err != nil {
+		return nil, err
+	}
 	opts := a.cfg.Worker
 	if len(opts.Queues) == 0 {
 		opts.Queues = a.queues.consumed()
@@ -165,7 +169,7 @@ func (a *App) NewWorker(ctx context.Context) (*worker.Worker, error) {
 		return nil, err
 	}
 	return worker.New(worker.Config{
-		Options: opts, Broadcasts: broadcasts, Broker: c.broker, Results: c.results, Registry: &a.registry, Middleware: a.middleware,
+		Options: opts, Broadcasts: broadcasts, Broker: c.broker, Results: c.results, LimitStore: limits, Registry: &a.registry, Middleware: a.middleware,
 		Accept: a.formats.accept, Limits: a.cfg.Limits, Exceptions: a.cfg.Exceptions, Topology: a.topology, Send: a.followUp(c.broker),
 		Declare: a.cfg.Declare, Clock: &a.clock, Beside: beside, Logger: a.log,
 	})

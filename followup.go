@@ -2,6 +2,7 @@ package taskq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 )
 
 // followUp returns how a worker publishes the calls that follow its tasks: as Send does, but that nobody here waits for their outcomes,
-// and that the worker itself notes them as children. What follows a signed call is signed. See worker.Config.
+// and that the worker itself notes them as children. What follows a signed call is signed. A duplicate of a unique call is sent all the
+// same: the worker that gets it stores that it is one, for those who wait for the workflow. See worker.Config.
 func (a *App) followUp(b broker.Broker) func(context.Context, task.Signature, codec.Codec) error {
 	return func(ctx context.Context, s task.Signature, args codec.Codec) error {
 		if req := task.FromContext(ctx); req != nil && req.Envelope != nil && s.Serializer == "" {
@@ -24,11 +26,18 @@ func (a *App) followUp(b broker.Broker) func(context.Context, task.Signature, co
 			return err
 		}
 		out := wire.Outgoing{Signature: s, Now: now, Origin: a.origin}
+		held, err := a.hold(ctx, s, args)
+		if err != nil && !errors.Is(err, task.ErrDuplicateCall) {
+			return err
+		}
 		msg, err := a.encodeFollowUp(&out, args)
 		if err != nil {
-			return fmt.Errorf("taskq: %w", &unsendable{err})
+			err = fmt.Errorf("taskq: %w", &unsendable{err})
+		} else {
+			err = a.publish(ctx, b, out, msg)
 		}
-		return a.publish(ctx, b, out, msg)
+		held.sent(ctx, err)
+		return err
 	}
 }
 

@@ -19,12 +19,24 @@ import (
 // from the options of its task, when that is registered here, and from Config.Call. A task sent from within a task becomes its child.
 // While the broker is away Send waits until ctx ends, unless the call says task.FailFast or task.PublishRetry. An error that wraps
 // broker.ErrUnconfirmed leaves open whether the call was taken; to send it again with the same id is safe where the task is
-// idempotent. One that wraps broker.ErrInvalid says why the call cannot be sent as it is.
+// idempotent. One that wraps broker.ErrInvalid says why the call cannot be sent as it is. A *task.DuplicateError says that another call
+// waits already, of a task that is task.Unique; while the limit store is away the error wraps limit.ErrUnavailable.
 func (a *App) Send(ctx context.Context, s task.Signature) (*task.Result[any], error) {
 	s, err := a.complete(ctx, s, time.Now())
 	if err != nil {
 		return nil, err
 	}
+	held, err := a.hold(ctx, s, nil)
+	if err != nil {
+		return nil, err
+	}
+	result, err := a.sendPatiently(ctx, s)
+	held.sent(ctx, err)
+	return result, err
+}
+
+// sendPatiently tries as often as the call says.
+func (a *App) sendPatiently(ctx context.Context, s task.Signature) (*task.Result[any], error) {
 	for tries := 0; ; tries++ {
 		result, err := a.send(ctx, s)
 		if err == nil || !again(s, err, tries) {

@@ -16,27 +16,26 @@ import (
 func (a *App) SendBatch(ctx context.Context, batch []task.Signature) ([]*task.Result[any], error) {
 	s := sending{
 		app: a, batch: make([]task.Signature, len(batch)), results: make([]*task.Result[any], len(batch)), errs: make([]error, len(batch)),
+		holds: make([]*hold, len(batch)),
 	}
 	var left []int
 	for i, signature := range batch {
 		if s.batch[i], s.errs[i] = a.complete(ctx, signature, time.Now()); s.errs[i] == nil {
+			s.holds[i], s.errs[i] = a.hold(ctx, s.batch[i], nil)
+		}
+		if s.errs[i] == nil {
 			left = append(left, i)
 		}
 	}
-	for tries := 0; ; tries++ {
-		away := s.send(ctx, left, tries)
-		var wait time.Duration
-		if left, wait = s.again(tries); len(left) == 0 || pause(ctx, wait) != nil {
-			if away != nil {
-				return nil, away
-			}
-			break
-		}
-	}
+	away := s.sendPatiently(ctx, left)
 	for i, one := range s.batch {
+		s.holds[i].sent(ctx, s.errs[i])
 		if s.errs[i] == nil {
 			noteChild(ctx, one)
 		}
+	}
+	if away != nil {
+		return nil, away
 	}
 	if err := (&task.BatchError{Errors: s.errs}); len(err.Unwrap()) > 0 {
 		return s.results, err
@@ -50,11 +49,24 @@ type sending struct {
 	batch   []task.Signature // complete
 	results []*task.Result[any]
 	errs    []error // of each call of the batch
+	holds   []*hold
 
 	broker   broker.Broker
 	calls    []*call
 	indices  []int // of calls, in the batch
 	postings []broker.Posting
+}
+
+// sendPatiently tries those calls as often as they say. It returns an error when not even the connection could be made.
+func (s *sending) sendPatiently(ctx context.Context, left []int) error {
+	for tries := 0; len(left) > 0; tries++ {
+		away := s.send(ctx, left, tries)
+		var wait time.Duration
+		if left, wait = s.again(tries); len(left) == 0 || pause(ctx, wait) != nil {
+			return away
+		}
+	}
+	return nil
 }
 
 // send tries those calls of the batch, after so many tries before. It returns an error when not even the connection could be made.
