@@ -27,6 +27,9 @@ func (m mark) write(what string) error {
 	return err
 }
 
+// placeTime is how long a place of tasks.placed stays taken when its worker is killed.
+const placeTime = 3 * time.Second
+
 // registerMarks adds tasks that kill the process and one that does not.
 func registerMarks(app *taskq.App) error {
 	return app.Register(
@@ -44,6 +47,21 @@ func registerMarks(app *taskq.App) error {
 			}
 			return nil, self.Kill()
 		}),
+		task.New("tasks.placed", func(ctx context.Context, m mark) (any, error) {
+			began(ctx)
+			if m.Name == "first" {
+				<-ctx.Done()
+			}
+			return nil, ctx.Err()
+		}, task.AckEarly(), task.MaxConcurrent(1, task.ClusterWide(), task.FreeAfter(placeTime))),
+		task.New("tasks.single", func(ctx context.Context, m mark) (any, error) {
+			began(ctx)
+			if os.Getenv("TASKQ_TEST_BRIEF") != "" {
+				return nil, m.write("ran")
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, task.Unique(task.AllArguments(), time.Hour, task.Both)),
 		task.New("tasks.mark", func(ctx context.Context, m mark) (any, error) {
 			timer := time.NewTimer(20 * time.Millisecond)
 			defer timer.Stop()
