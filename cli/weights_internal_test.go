@@ -11,8 +11,17 @@ func TestOnlyATrailingNumberIsAWeight(t *testing.T) {
 		text, name string
 		weight     int
 	}{
-		{"mail", "mail", 0}, {"mail:5", "mail", 5}, {"a:b", "a:b", 0}, {"a:b:5", "a:b", 5}, {"v:2:1", "v:2", 1},
-		{"mail:", "mail:", 0}, {"mail:5x", "mail:5x", 0}, {"mail:-5", "mail:-5", 0}, {"mail: 5", "mail: 5", 0}, {":a", ":a", 0}, {"邮件:10000", "邮件", 10000},
+		{"mail", "mail", 0},
+		{"mail:5", "mail", 5},
+		{"a:b", "a:b", 0},
+		{"a:b:5", "a:b", 5},
+		{"v:2:1", "v:2", 1},
+		{"mail:", "mail:", 0},
+		{"mail:5x", "mail:5x", 0},
+		{"mail:-5", "mail:-5", 0},
+		{"mail: 5", "mail: 5", 0},
+		{":a", ":a", 0},
+		{"邮件:10000", "邮件", 10000},
 	} {
 		name, weight, err := queueWeight(tt.text)
 		if err != nil || name != tt.name || weight != tt.weight {

@@ -39,14 +39,14 @@ func TestEachWorkerRunsABroadcastOnce(t *testing.T) {
 				houses := make([]*house, len(runs))
 				seen := make([]*declared, len(runs))
 				for i := range houses {
-					clear := task.New("cache.clear", func(ctx context.Context, _ none) (int, error) {
+					flush := task.New("cache.clear", func(ctx context.Context, _ none) (int, error) {
 						if runs[i].Add(1) == 1 {
 							return 0, task.RetryAfter(errors.New("busy"), time.Minute)
 						}
 						return 0, task.Reject(errors.New("never mind"))
 					})
 					houses[i] = start(t, plan{
-						server: server, opts: opts, tasks: []task.Definition{clear}, broadcasts: []string{"all"},
+						server: server, opts: opts, tasks: []task.Definition{flush}, broadcasts: []string{"all"},
 						wrap: func(b *mem.Broker) broker.Broker { seen[i] = &declared{Broker: b}; return seen[i] },
 					})
 				}
