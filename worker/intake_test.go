@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/broker/mem"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -81,13 +83,16 @@ func TestQueuesShareTheSlotsByWeight(t *testing.T) {
 
 func TestInTheStrictOrderALaterQueueWaits(t *testing.T) {
 	t.Parallel()
-	for name, slots := range map[string]int{"one slot": 1, "ten slots": 10} {
+	for name, opts := range map[string]worker.Options{
+		"one slot": {Concurrency: 1}, "ten slots": {Concurrency: 10}, "nothing ahead": {Concurrency: 1, PrefetchMultiplier: 1},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				o := &order{}
+				o, slots := &order{}, opts.Concurrency
+				opts.QueueOrder = worker.Strict
 				h := start(t, plan{
-					opts: worker.Options{Concurrency: slots, QueueOrder: worker.Strict}, tasks: []task.Definition{o.step()},
+					opts: opts, tasks: []task.Definition{o.step()},
 					queues: []string{"high", "middle", "low"}, before: func(h *house) { h.fill("low", 50); h.fill("middle", 50); h.fill("high", 50) },
 				})
 				time.Sleep(100*time.Second/time.Duration(slots) + 500*time.Millisecond)
@@ -108,6 +113,47 @@ func TestInTheStrictOrderALaterQueueWaits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// lateBroker is one that takes a moment longer for the next delivery of a queue than the tasks run.
+type lateBroker struct {
+	*mem.Broker
+	queue string
+}
+
+func (b *lateBroker) Consume(ctx context.Context, cfg broker.ConsumeConfig) (broker.Consumer, error) {
+	c, err := b.Broker.Consume(ctx, cfg)
+	if err == nil && slices.Contains(cfg.Queues, b.queue) {
+		c = &lateConsumer{c}
+	}
+	return c, err
+}
+
+type lateConsumer struct{ broker.Consumer }
+
+func (c *lateConsumer) Next(ctx context.Context) (*broker.Delivery, error) {
+	select {
+	case <-time.After(time.Second + 100*time.Microsecond):
+	case <-ctx.Done():
+	}
+	return c.Consumer.Next(ctx)
+}
+
+func TestAQueueThatIsAMomentLateKeepsItsTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := &order{}
+		start(t, plan{
+			opts: worker.Options{Concurrency: 1, QueueOrder: worker.Strict}, tasks: []task.Definition{o.step()},
+			queues: []string{"high", "low"}, before: func(h *house) { h.fill("high", 10); h.fill("low", 10) },
+			wrap: func(b *mem.Broker) broker.Broker { return &lateBroker{b, "high"} },
+		})
+		time.Sleep(time.Minute)
+		// Nobody knows of high before it comes for the first time; one of low waits for a slot then.
+		if got := strings.TrimLeft(o.String(), "l"); !strings.HasPrefix(got, strings.Repeat("h", 10)) || len(o.String()) != 20 {
+			t.Errorf("ran %s, want all of high in a row", o)
+		}
+	})
 }
 
 func TestWhatWaitsForItsTurnGoesBackInTheEnd(t *testing.T) {
