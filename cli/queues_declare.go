@@ -80,7 +80,11 @@ func properties(q broker.Queue) string {
 	}
 	args := q.WireArguments()
 	for _, name := range slices.Sorted(maps.Keys(args)) {
-		words = append(words, fmt.Sprintf("%s=%v", name, args[name]))
+		value := fmt.Sprint(args[name])
+		if value == "" {
+			value = `""`
+		}
+		words = append(words, name+"="+value)
 	}
 	return strings.Join(words, " ")
 }
