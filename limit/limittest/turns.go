@@ -20,7 +20,7 @@ type given struct {
 
 // testTurns asks from several processes at once. Each turn's own time is known as well as the call took.
 func testTurns(t *testing.T, h Harness) {
-	const callers, each = 20, 5
+	const callers, each = 30, 20
 	handles := []limit.Store{open(t, h), open(t, h), open(t, h)}
 	key := newKey()
 	var mu sync.Mutex
