@@ -48,9 +48,9 @@ func TestTasksAreListedWithTheirSignatures(t *testing.T) {
 
 func TestConfigShowsOriginsAndMasksPasswords(t *testing.T) {
 	t.Parallel()
-	env := map[string]string{"TASKQ_BROKER_URL": "amqp://u:hush@h//", "CELERY_RESULT_BACKEND": "rpc://"}
+	env := map[string]string{"TASKQ_BROKER_URL": "amqp://u:hush@h//", "CELERY_RESULT_BACKEND": "rpc://", "TASKQ_LIMIT_STORE": "redis://:hush@h/1"}
 	table := succeeds(t, env, "config", "--show-origin", "--log-format", "json")
-	for _, want := range []string{"amqp://u:**@h//", "environment TASKQ_BROKER_URL", "environment CELERY_RESULT_BACKEND", "flag --log-format", "default"} {
+	for _, want := range []string{"amqp://u:**@h//", "environment TASKQ_BROKER_URL", "environment CELERY_RESULT_BACKEND", "redis://:**@h/1", "flag --log-format", "default"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no %q in\n%s", want, table)
 		}

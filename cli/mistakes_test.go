@@ -194,6 +194,23 @@ func TestRefusedConnectionIsUnavailable(t *testing.T) {
 	}
 }
 
+func TestALimitStoreThatCannotBeIsNamedWithItsOrigin(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"rpc://u:hush@h/":      "redis://, postgres://",
+		"redis://u:hush@h/dir": "number of the database",
+	} {
+		_, stderr, err := inProcess(t, map[string]string{"TASKQ_BROKER_URL": "memory://", "TASKQ_LIMIT_STORE": url}, "queues")
+		if got := cli.ExitCode(err); got != cli.Misconfigured {
+			t.Errorf("%s: exit status = %d, want %d (%v)", url, got, cli.Misconfigured, err)
+		}
+		checkSentence(t, err, []string{"limit store", want, "TASKQ_LIMIT_STORE"})
+		if strings.Contains(stderr, "hush") {
+			t.Errorf("stderr shows the password: %s", stderr)
+		}
+	}
+}
+
 // checkSentence looks for the words, and for what must not be there.
 func checkSentence(t *testing.T, err error, want []string) {
 	t.Helper()
