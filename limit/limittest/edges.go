@@ -128,10 +128,16 @@ func testContext(t *testing.T, h Harness) {
 }
 
 func testOutage(t *testing.T, h Harness) {
-	if h.Frail == nil {
-		return // it is in this process
+	for way, frail := range h.Frail {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			testAway(t, frail(t))
+		})
 	}
-	frail := h.Frail(t)
+}
+
+func testAway(t *testing.T, frail Frail) {
+	t.Helper()
 	s := closing(t, frail.Store)
 	key, kept := newKey(), newKey()
 	wantHeld(t, s, lock(kept, "a", long))

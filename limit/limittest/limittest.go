@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/limit"
 )
 
@@ -17,8 +18,8 @@ type Harness struct {
 	Open func(t *testing.T) limit.Store
 	// Counted returns a handle on an empty store of its own, and what counts the keys that are kept in there.
 	Counted func(t *testing.T) (limit.Store, func() int)
-	// Frail returns a handle whose store can be taken away from it. Nil when there is no such thing.
-	Frail func(t *testing.T) Frail
+	// Frail returns a handle whose store can be taken away from it, in each of several ways by their names. Nil when there is none.
+	Frail map[string]func(t *testing.T) Frail
 	// Hold starts a process that takes the place of key for owner and then does nothing. It returns once the place is taken, with what
 	// kills the process. Nil when a store is in one process alone.
 	Hold func(t *testing.T, claim limit.Claim) (kill func())
@@ -74,6 +75,23 @@ func Run(t *testing.T, h Harness) {
 			t.Parallel()
 			test(t, h)
 		})
+	}
+}
+
+// Behind are the ways in which a server behind a proxy is away: nobody listens, or nobody answers. start starts a proxy and opens a store
+// behind it.
+func Behind(start func(t *testing.T) (limit.Store, *testserver.Proxy)) map[string]func(t *testing.T) Frail {
+	return map[string]func(t *testing.T) Frail{
+		"nobody listens": func(t *testing.T) Frail {
+			t.Helper()
+			s, proxy := start(t)
+			return Frail{Store: s, Break: proxy.Refuse, Mend: proxy.Resume}
+		},
+		"nobody answers": func(t *testing.T) Frail {
+			t.Helper()
+			s, proxy := start(t)
+			return Frail{Store: s, Break: func() { proxy.Stall() }, Mend: proxy.Resume}
+		},
 	}
 }
 

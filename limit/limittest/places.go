@@ -1,6 +1,7 @@
 package limittest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,12 +28,14 @@ func testManyOwners(t *testing.T, h Harness) {
 	key := newKey()
 	var inside, most, turns atomic.Int64
 	var wg sync.WaitGroup
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for i := range owners {
 		s := handles[i%len(handles)]
 		claim := limit.Claim{Key: key, Owner: fmt.Sprint("owner ", i), Places: places, TTL: long}
 		wg.Go(func() {
 			for round := 0; round < rounds && !t.Failed(); {
-				g, err := s.Acquire(t.Context(), claim)
+				g, err := s.Acquire(ctx, claim)
 				if err != nil {
 					t.Errorf("acquire: %v", err)
 					return

@@ -91,11 +91,11 @@ func TestPassesTheSuite(t *testing.T) {
 				return n
 			}
 		},
-		Frail: func(t *testing.T) limittest.Frail {
+		Frail: limittest.Behind(func(t *testing.T) (limit.Store, *testserver.Proxy) {
 			t.Helper()
 			proxy := testserver.StartProxy(t, address)
-			return limittest.Frail{Store: open(t, postgres.Config{URL: proxy.URL}), Break: proxy.Refuse, Mend: proxy.Resume}
-		},
+			return open(t, postgres.Config{URL: proxy.URL}), proxy
+		}),
 		Hold: limittest.Holder(address),
 	})
 }
@@ -247,6 +247,35 @@ func TestErrorsSayWhatToDoWithoutThePassword(t *testing.T) {
 	if _, err := postgres.Open(t.Context(), postgres.Config{URL: "postgres://u:wrong-secret@h:port/x"}); !errors.Is(err, limit.ErrAccess) ||
 		strings.Contains(err.Error(), "secret") {
 		t.Errorf("open with a bad URL: %v, want ErrAccess without the password", err)
+	}
+}
+
+func TestAUserWithoutRightsIsToldWhatToGrant(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartPostgres(t)
+	c := connect(t, server.URL)
+	exec(t, c, "CREATE ROLE guest LOGIN PASSWORD 's3cret'; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal("the test's URL is none")
+	}
+	u.User = url.UserPassword("guest", "s3cret")
+	guest := opened(t, postgres.Config{URL: u.String()})
+	refused := func(when string) {
+		t.Helper()
+		_, err := guest.Acquire(t.Context(), lock("k", "a"))
+		if !errors.Is(err, limit.ErrAccess) || !strings.Contains(err.Error(), "grant this one") || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v, want ErrAccess with what to grant", when, err)
+		}
+	}
+	refused("without tables")
+	if _, err := opened(t, postgres.Config{URL: server.URL}).Acquire(t.Context(), lock("other", "a")); err != nil {
+		t.Fatal(err)
+	}
+	refused("without rights")
+	exec(t, c, `GRANT SELECT, INSERT, UPDATE, DELETE ON taskq_limit_places, taskq_limit_turns TO guest; GRANT SELECT ON taskq_limit_version TO guest`)
+	if g, err := guest.Acquire(t.Context(), lock("k", "a")); err != nil || !g.Fresh {
+		t.Errorf("with what was to be granted: %+v, %v; want a place", g, err)
 	}
 }
 

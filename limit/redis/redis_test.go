@@ -78,11 +78,11 @@ func TestPassesTheSuite(t *testing.T) {
 				return n
 			}
 		},
-		Frail: func(t *testing.T) limittest.Frail {
+		Frail: limittest.Behind(func(t *testing.T) (limit.Store, *testserver.Proxy) {
 			t.Helper()
 			proxy := testserver.StartProxy(t, address)
-			return limittest.Frail{Store: open(t, redis.Config{URL: proxy.URL}), Break: proxy.Refuse, Mend: proxy.Resume}
-		},
+			return open(t, redis.Config{URL: proxy.URL}), proxy
+		}),
 		Hold: limittest.Holder(address),
 	})
 }

@@ -70,7 +70,7 @@ func TestPassesTheSuite(t *testing.T) {
 				return n
 			}
 		},
-		Frail: func(t *testing.T) limittest.Frail {
+		Frail: map[string]func(t *testing.T) limittest.Frail{"another one has locked it": func(t *testing.T) limittest.Frail {
 			t.Helper()
 			own := filepath.Join(t.TempDir(), "taskq.db") // it will be locked
 			other := openFile(t, own)
@@ -89,7 +89,7 @@ func TestPassesTheSuite(t *testing.T) {
 					}
 				},
 			}
-		},
+		}},
 		Hold: limittest.Holder(file),
 	})
 }
