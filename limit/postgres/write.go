@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,7 +16,7 @@ import (
 const (
 	batchCalls = 200
 	// tries is how often a batch is written when the database could not put it in order with others.
-	tries = 5
+	tries = 10
 )
 
 // What the function taskq_limit does.
@@ -34,10 +33,9 @@ type call struct {
 	places               int64
 	span, slack, horizon int64
 
-	state  atomic.Int32
 	answer answer
 	err    error
-	done   chan struct{} // closed by write
+	done   chan struct{} // closed by write, when answer and err are there
 }
 
 type answer struct {
@@ -46,14 +44,7 @@ type answer struct {
 	wait        int64
 }
 
-// The states of a call: whoever gets it out of waiting decides.
-const (
-	waiting int32 = iota
-	taken
-	abandoned
-)
-
-// call hands c to the writer. Who leaves before its turn leaves nothing behind.
+// call hands c to the writer. Who leaves before that leaves nothing behind; afterwards it may be done all the same.
 func (s *Store) call(ctx context.Context, c *call) (answer, error) {
 	if s.life.Err() != nil {
 		return answer{}, limit.ErrClosed
@@ -73,7 +64,6 @@ func (s *Store) call(ctx context.Context, c *call) (answer, error) {
 	case <-c.done:
 		return c.answer, c.err
 	case <-ctx.Done():
-		c.state.CompareAndSwap(waiting, abandoned)
 		return answer{}, ctx.Err()
 	case <-s.life.Done():
 		return answer{}, limit.ErrClosed
@@ -120,13 +110,12 @@ func (s *Store) flush(batch []*call) {
 	ctx, cancel := context.WithTimeout(s.life, s.cfg.Timeout)
 	defer cancel()
 	err := s.prepare(ctx)
-	batch = slices.DeleteFunc(batch, func(c *call) bool { return !c.state.CompareAndSwap(waiting, taken) })
 	// Rows are locked in one order, so that two processes do not wait for each other: first places, then turns, by key. What is called for
 	// on one key keeps its order.
 	slices.SortStableFunc(batch, func(a, b *call) int {
 		return cmp.Or(cmp.Compare(a.table(), b.table()), cmp.Compare(a.key, b.key))
 	})
-	for try := 1; err == nil && len(batch) > 0; try++ {
+	for try := 1; err == nil; try++ {
 		if err = s.execute(ctx, batch); err == nil || try == tries || !conflict(err) {
 			break
 		}
