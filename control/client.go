@@ -51,16 +51,15 @@ func (r Reply) Text() (text string, ok bool, err error) {
 		OK    *string `json:"ok"`
 		Error *string `json:"error"`
 	}
-	if len(r.Value) == 0 || r.Value[0] != '{' || (codec.JSON{}).Unmarshal(r.Value, &told) != nil {
-		return "", false, nil
-	}
+	isObject := len(r.Value) > 0 && r.Value[0] == '{'
 	switch {
+	case !isObject || (codec.JSON{}).Unmarshal(r.Value, &told) != nil:
 	case told.Error != nil:
 		return "", true, &ReplyError{Node: r.Node, Text: *told.Error}
 	case told.OK != nil:
 		return *told.OK, true, nil
 	}
-	return "", false, nil
+	return "", false, nil //nolint:nilerr // some other value is what other commands answer
 }
 
 // ReplyError is what a worker that could not obey says.

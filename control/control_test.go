@@ -63,10 +63,20 @@ func TestACommandIsForTheNodesThatItNames(t *testing.T) {
 		{[]string{"w1@host"}, "", "", true},
 		{[]string{"w2@host"}, "w1*", "glob", false},
 		{nil, "w2*", "", true}, // as in Celery
-		{nil, "w*", "glob", true}, {nil, "w", "glob", false}, {nil, "w?@host", "glob", true}, {nil, "*@ho[rt]t", "glob", false},
-		{nil, "w[0-9]@host", "glob", true}, {nil, "w[!0-9]@host", "glob", false}, {nil, "w1@[h]*", "glob", true}, {nil, "[]w]1*", "glob", true},
-		{nil, "w[", "glob", false}, {nil, "w1.host", "glob", false},
-		{nil, "^w1", "pcre", true}, {nil, "w1", "pcre", true}, {nil, "1", "pcre", false}, {nil, "x|w1@host$", "pcre", true},
+		{nil, "w*", "glob", true},
+		{nil, "w", "glob", false},
+		{nil, "w?@host", "glob", true},
+		{nil, "*@ho[rt]t", "glob", false},
+		{nil, "w[0-9]@host", "glob", true},
+		{nil, "w[!0-9]@host", "glob", false},
+		{nil, "w1@[h]*", "glob", true},
+		{nil, "[]w]1*", "glob", true},
+		{nil, "w[", "glob", false},
+		{nil, "w1.host", "glob", false},
+		{nil, "^w1", "pcre", true},
+		{nil, "w1", "pcre", true},
+		{nil, "1", "pcre", false},
+		{nil, "x|w1@host$", "pcre", true},
 	} {
 		if got, err := control.Matches("w1@host", c.destination, c.pattern, c.matcher); err != nil || got != c.want {
 			t.Errorf("%+v: %v, %v", c, got, err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,8 +14,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"log/slog"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/broker/mem"
@@ -449,7 +448,9 @@ func TestBadCommandsLeaveTheWorkerAsItIs(t *testing.T) {
 		h := start(t, plan{tasks: []task.Definition{add()}})
 		synctest.Wait()
 		for _, msg := range []broker.Message{
-			{}, {ContentType: "application/json", Body: []byte(`{`)}, {ContentType: "application/json", Body: []byte(`[]`)},
+			{},
+			{ContentType: "application/json", Body: []byte(`{`)},
+			{ContentType: "application/json", Body: []byte(`[]`)},
 			{ContentType: "application/x-python-serialize", Body: []byte("\x80\x04K\x01.")},
 			{ContentType: "application/json", Body: []byte(`{"method": "revoke", "arguments": {"task_id": {"a": 1}}}`)},
 			{ContentType: "application/json", Body: []byte(`{"method": "ping", "reply_to": {"exchange": "nowhere", "routing_key": "x"}}`)},

@@ -11,17 +11,14 @@ import (
 // time limit is exceeded, until the handler returns.
 func (e *execution) terminate(kill bool) {
 	e.mu.Lock()
-	cancel, slot := e.cancel, e.slot
+	runs, slot := e.cancel != nil, e.slot
 	e.doomed = true
 	e.mu.Unlock()
-	switch {
-	case cancel == nil: // it does not run yet, or no more
-	case kill && slot != nil && e.claim():
-		cancel(task.ErrRevoked)
+	claimed := kill && runs && slot != nil && e.claim()
+	e.interrupt(task.ErrRevoked)
+	if claimed {
 		slot.Abandon()
 		e.finish(verdict{state: task.Revoked, err: &revoked{"terminated"}, disposition: broker.Ack}, nil)
-	default:
-		cancel(task.ErrRevoked)
 	}
 }
 

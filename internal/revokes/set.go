@@ -111,7 +111,7 @@ func (s *Set) purge(now time.Time) {
 }
 
 // order is a heap.
-type order []*item
+type order []*item //nolint:recvcheck // as heap.Interface wants it
 
 // Len implements heap.Interface.
 func (o order) Len() int { return len(o) }

@@ -145,8 +145,13 @@ func decodeCommand(d *broker.Delivery, accept codec.Set, limits Limits) (c Recei
 		name string
 		into any
 	}{
-		{"method", &c.Method}, {"arguments", &arguments}, {"destination", &c.Destination}, {"pattern", &c.Pattern},
-		{"matcher", &c.Matcher}, {"ticket", &c.Ticket}, {"reply_to", &to},
+		{"method", &c.Method},
+		{"arguments", &arguments},
+		{"destination", &c.Destination},
+		{"pattern", &c.Pattern},
+		{"matcher", &c.Matcher},
+		{"ticket", &c.Ticket},
+		{"reply_to", &to},
 	} {
 		if err := optional(body, fields[f.name], f.into); err != nil {
 			return c, fmt.Errorf("%s: %w", f.name, err)
