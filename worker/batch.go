@@ -75,8 +75,8 @@ func (w *Worker) makeCollectors() error {
 		}
 		w.collectors[spec] = &collector{w: w, policy: policy, first: make(chan struct{}, 1)}
 	}
-	if n := w.cfg.Concurrency*w.cfg.PrefetchMultiplier + w.batchNeed(w.cfg.Concurrency); n > maxPrefetch {
-		w.log.Warn("batches are more than the broker hands out at once: they will not be full", "wanted", n, "limit", maxPrefetch)
+	if n := w.batchNeed(w.cfg.Concurrency); n > maxPrefetch {
+		w.log.Warn("batches are more than a broker hands out at once: they will not be full", "wanted", n, "limit", maxPrefetch)
 	}
 	return nil
 }
@@ -84,10 +84,10 @@ func (w *Worker) makeCollectors() error {
 // maxPrefetch is what AMQP can say (basic.qos).
 const maxPrefetch = math.MaxUint16
 
-// batchPrefetch is how many deliveries more the worker must hold to have a full batch on each of its slots, and one more of each task
-// in the making.
-func (w *Worker) batchPrefetch(slots int) int {
-	return max(0, min(w.batchNeed(slots), maxPrefetch-slots*w.cfg.PrefetchMultiplier))
+// batchPrefetch is how many deliveries the worker must hold beside the n that it holds without batches: a full one on each of its slots,
+// and one of each task in the making.
+func (w *Worker) batchPrefetch(n, slots int) int {
+	return max(0, min(w.batchNeed(slots), maxPrefetch-n))
 }
 
 func (w *Worker) batchNeed(slots int) int {

@@ -74,11 +74,8 @@ func (b *batch) begin(ctx context.Context, refused *sync.WaitGroup) []*execution
 // attend runs the handler of one call, which waits inside for the batch.
 func (b *batch) attend(ctx context.Context, e *execution, seat *task.Seat) ending {
 	defer seat.Leave()
-	return e.handle(task.WithSeat(ctx, seat), unlimited)
+	return e.handle(task.WithSeat(ctx, seat), nil)
 }
-
-// unlimited is the limiter of a call whose batch has the limits.
-func unlimited(context.Context, context.CancelCauseFunc) (stop func()) { return func() {} }
 
 // call runs the function of the batch and turns a panic into an error.
 func (b *batch) call(ctx context.Context) (err error) {
@@ -92,7 +89,7 @@ func (b *batch) call(ctx context.Context) (err error) {
 	return b.gathering.Run(ctx)
 }
 
-// limit is the limiter of a batch: the shortest of its calls' limits hold for all of them.
+// limit starts the timers of the time limits: the shortest of the calls' hold for all of them.
 func (b *batch) limit(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
 	var soft, hard time.Duration
 	for _, e := range b.calls {

@@ -47,7 +47,7 @@ func (e *execution) run(ctx context.Context) {
 		settle()
 		return
 	}
-	e.conclude(e.handle(ctx, e.limit))
+	e.conclude(e.handle(ctx, pool.SlotFrom(ctx)))
 }
 
 // begin asks once more, on the slot, whether the task may start. It returns what settles the one that may not, nil for one that may.
@@ -87,18 +87,21 @@ func (e *execution) conclude(end ending) {
 	e.finish(v, end.result)
 }
 
-// handle runs the handler under what limit starts.
-func (e *execution) handle(ctx context.Context, limit limiter) ending {
+// handle runs the handler under the time limits. In a batch there is no slot that is this task's own: the batch has the limits, and a
+// termination cancels the context and no more.
+func (e *execution) handle(ctx context.Context, slot *pool.Slot) ending {
 	ctx = task.WithUpdates(task.WithTrail(task.WithRequest(ctx, e.req), &e.trail), e.update)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	e.interruptible(cancel)
 	defer e.interruptible(nil)
-	if e.isDoomed(pool.SlotFrom(ctx)) {
+	if e.isDoomed(slot) {
 		return ending{err: task.ErrRevoked, cause: task.ErrRevoked}
 	}
 	e.interruptLost()
-	defer limit(ctx, cancel)()
+	if slot != nil {
+		defer e.limit(ctx, cancel, slot)()
+	}
 	result, err := e.call(ctx)
 	end := ending{result: result, err: err}
 	if ctx.Err() != nil {
@@ -146,19 +149,15 @@ func (e *execution) call(ctx context.Context) (result any, err error) {
 	return e.w.handlers[e.spec].Handle(ctx, e.req)
 }
 
-// limiter starts the timers of time limits, which cancel a context, and returns what stops them.
-type limiter func(ctx context.Context, cancel context.CancelCauseFunc) (stop func())
-
 // limits are the time limits: those of the message win over the task's, and those over the worker's.
 func (e *execution) limits() (soft, hard time.Duration) {
 	soft, hard = e.w.timeLimits(e.spec)
 	return firstSet(e.req.SoftTimeLimit, soft), firstSet(e.req.TimeLimit, hard)
 }
 
-// limit is the limiter of a task that runs alone.
-func (e *execution) limit(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
+// limit starts the timers of the time limits and returns what stops them.
+func (e *execution) limit(ctx context.Context, cancel context.CancelCauseFunc, slot *pool.Slot) (stop func()) {
 	soft, hard := e.limits()
-	slot := pool.SlotFrom(ctx)
 	return timers(
 		timer{soft, func() {
 			e.w.log.WarnContext(ctx, "soft time limit exceeded", "task", e.req.DisplayName(), "id", e.req.ID, "limit", soft.Seconds())

@@ -114,7 +114,7 @@ func (w *Worker) prefetch(slots int) int {
 	if w.separate() {
 		n = max(n, slots+2)
 	}
-	return n + w.batchPrefetch(slots)
+	return n + w.batchPrefetch(n, slots)
 }
 
 // separate reports whether each queue has a consumer of its own.
