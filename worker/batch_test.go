@@ -600,3 +600,77 @@ func TestABatchUsesTheConnectionOfItsSlot(t *testing.T) {
 		}
 	})
 }
+
+func TestRevokedCallsAreLeftOutOfABatch(t *testing.T) {
+	inEveryPool(t, func(t *testing.T, opts worker.Options) {
+		var s sums
+		sum := s.task()
+		h := start(t, plan{opts: opts, tasks: []task.Definition{sum}})
+		h.send(sum.S(pair{}, task.ID("collected")))
+		other := h.send(sum.S(pair{1, 2}))
+		synctest.Wait()
+		h.revoke("collected")
+		wantValue(t, h.outcome(other), 3)
+		h.wantRevoked("collected", "revoked")
+		if sizes, _ := s.seen(); !slices.Equal(sizes, []int{1}) {
+			t.Errorf("batches of %v, want one of 1", sizes)
+		}
+	})
+}
+
+func TestARunningCallIsTerminatedWithoutItsBatch(t *testing.T) {
+	for _, signal := range []string{"SIGTERM", "SIGKILL"} {
+		t.Run(signal, func(t *testing.T) {
+			inEveryPool(t, func(t *testing.T, opts worker.Options) {
+				hold := make(chan struct{})
+				slow := task.NewBatch("tasks.slow", func(ctx context.Context, calls []*adding) error {
+					<-hold
+					for _, c := range calls {
+						if c.Context().Err() == nil {
+							c.Succeed(len(calls))
+						}
+					}
+					return ctx.Err()
+				}, task.BatchSize(3))
+				h := start(t, plan{opts: opts, tasks: []task.Definition{slow}})
+				first, second, third := h.send(slow.S(pair{})), h.send(slow.S(pair{})), h.send(slow.S(pair{}))
+				synctest.Wait()
+				h.revoke(second, task.Terminate(signal))
+				close(hold)
+				wantValue(t, h.outcome(first), 3)
+				wantValue(t, h.outcome(third), 3)
+				h.wantRevoked(second, "terminated")
+				synctest.Wait()
+				if st := h.worker.Stats(); st.Pool.Stuck != 0 || st.Running != 0 {
+					t.Errorf("stats = %+v", st)
+				}
+			})
+		})
+	}
+}
+
+func TestResizingKeepsEnoughForFullBatches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var s sums
+		hold := make(chan struct{})
+		slow := task.NewBatch("tasks.slow", func(_ context.Context, calls []*task.BatchCall[none, none]) error {
+			s.note(len(calls))
+			<-hold
+			return nil
+		}, task.BatchSize(20), task.BatchWait(time.Minute))
+		h := start(t, plan{opts: worker.Options{Concurrency: 1}, tasks: []task.Definition{slow}})
+		for range 80 {
+			h.send(slow.S(none{}))
+		}
+		synctest.Wait()
+		if err := h.worker.Resize(t.Context(), 4); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if sizes, _ := s.seen(); !slices.Equal(sizes, []int{20, 20, 20, 20}) {
+			t.Errorf("batches of %v, want four of 20 side by side", sizes)
+		}
+		close(hold)
+	})
+}
