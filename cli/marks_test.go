@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/seed-399731e2/taskq"
@@ -72,5 +73,18 @@ func registerMarks(app *taskq.App) error {
 			}
 			return nil, m.write("ran")
 		}),
+		task.NewBatch("tasks.together", func(_ context.Context, calls []*task.BatchCall[mark, struct{}]) error {
+			for _, c := range calls {
+				if err := c.Args.write("ran"); err != nil {
+					return err
+				}
+			}
+			for _, c := range calls {
+				if strings.HasPrefix(c.Args.Name, "killer") {
+					os.Exit(3)
+				}
+			}
+			return nil
+		}, task.BatchSize(10), task.BatchWait(200*time.Millisecond)),
 	)
 }

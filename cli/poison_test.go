@@ -198,6 +198,37 @@ func TestOfManyTasksNoneIsCondemnedForWhatTheKillersAmongThemDid(t *testing.T) {
 	})
 }
 
+// In a batch all die together. Which of them killed shows when each runs by itself.
+func TestOfABatchThatKillsItsWorkerOnlyTheKillersAreCondemned(t *testing.T) {
+	t.Parallel()
+	eachBroker(t, func(t *testing.T, env map[string]string) {
+		l := ledger{filepath.Join(t.TempDir(), "ledger")}
+		const killers, innocents = 2, 20
+		for i := range innocents {
+			if i%10 == 4 {
+				l.send(t, env, "tasks.together", fmt.Sprint("killer", i/10))
+			}
+			l.send(t, env, "tasks.together", fmt.Sprint("i", i))
+		}
+		w := supervise(t, asEnviron(t, env), func() bool {
+			stdout, _, err := inProcess(t, env, "queues", "celery.dead", "celery.quarantine", "celery", "-o", "json")
+			if err != nil {
+				return false
+			}
+			queues := decode[[]struct{ Messages int }](t, stdout)
+			return queues[0].Messages >= killers && queues[1].Messages == 0 && queues[2].Messages == 0
+		}, "-c", "2", "--dead-letters")
+		wantDead(t, env, 3, killers)
+		for i := range innocents {
+			_, _, err := inProcess(t, env, "result", fmt.Sprint("i", i), "--timeout", "20")
+			if err != nil {
+				t.Errorf("innocent %d: %v", i, err)
+			}
+		}
+		w.stop()
+	})
+}
+
 func TestWarmShutdownsCondemnNobody(t *testing.T) {
 	t.Parallel()
 	eachBroker(t, func(t *testing.T, env map[string]string) {
