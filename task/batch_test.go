@@ -77,7 +77,7 @@ func TestACallThatIsCancelledAndLeftOutFailsWithTheCause(t *testing.T) {
 func TestWrongBatchOptionsPanicWithTheTasksName(t *testing.T) {
 	t.Parallel()
 	plain := func(context.Context, int) (int, error) { return 0, nil }
-	for name, make := range map[string]func(){
+	for name, define := range map[string]func(){
 		"size":   func() { task.NewBatch("tasks.x", double, task.BatchSize(0)) },
 		"wait":   func() { task.NewBatch("tasks.x", double, task.BatchWait(0)) },
 		"New":    func() { task.New("tasks.x", plain, task.BatchSize(5)) },
@@ -90,7 +90,7 @@ func TestWrongBatchOptionsPanicWithTheTasksName(t *testing.T) {
 					t.Errorf("%s: panic %q, want the task's name", name, text)
 				}
 			}()
-			make()
+			define()
 		}()
 	}
 }

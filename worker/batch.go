@@ -190,8 +190,8 @@ func (c *collector) putBack(calls []*execution) bool {
 // watch hands on the batches that are due before they are full, until ctx is done. Then it gives back what is held.
 func (c *collector) watch(ctx context.Context) {
 	for ctx.Err() == nil {
-		wait, any := c.remaining()
-		if !any {
+		wait, waiting := c.remaining()
+		if !waiting {
 			select {
 			case <-c.first:
 			case <-ctx.Done():
@@ -215,8 +215,8 @@ func (c *collector) watch(ctx context.Context) {
 	giveAllBack(c.take())
 }
 
-// remaining is how long the batch in the making may still wait for others, if there is one.
-func (c *collector) remaining() (wait time.Duration, any bool) {
+// remaining is how long the batch in the making may still wait for others, and whether there is one.
+func (c *collector) remaining() (wait time.Duration, waiting bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return time.Until(c.due), len(c.held) > 0

@@ -257,4 +257,3 @@ func TestBatchesThatCannotBeAreOneSentence(t *testing.T) {
 		}
 	}
 }
-

@@ -44,7 +44,7 @@ func sendAll(ctx context.Context, calls []*task.BatchCall[mail, string]) error {
 }
 
 // handOver stands for a mail server that takes many mails in one go and refuses some.
-func handOver(_ context.Context, mails []mail) (refused []error, err error) {
+func handOver(ctx context.Context, mails []mail) (refused []error, err error) {
 	for _, m := range mails {
 		var why error
 		if !strings.Contains(m.To, "@") {
@@ -52,5 +52,5 @@ func handOver(_ context.Context, mails []mail) (refused []error, err error) {
 		}
 		refused = append(refused, why)
 	}
-	return refused, nil
+	return refused, ctx.Err()
 }
