@@ -204,6 +204,8 @@ func (s *Session) workerOptions() (worker.Options, error) {
 		DeliveryLimit:      s.Config.Int("worker.delivery_limit"),
 		TrackStarted:       s.Config.On("worker.track_started"),
 		ResultExtended:     s.Config.On("worker.result_extended"),
+		DisableRateLimits:  s.Config.On("worker.disable_rate_limits"),
+		Tasks:              s.taskOptions(),
 		NoRemoteControl:    !s.Config.On("worker.enable_remote_control"),
 		StateDB:            s.Config.Text("worker.state_db"),
 		RevokesMax:         s.Config.Int("worker.revokes_max"),

@@ -58,7 +58,7 @@ func settings() config.Table {
 			Name: "delays", Default: string(amqp.DelaysOwn), Choices: []string{string(amqp.DelaysOwn), string(amqp.DelaysCelery)},
 			Help: "queues of RabbitMQ in which delayed tasks wait: taskq's own, or those of Celery 5.5 for exchanges that are not direct",
 		},
-	}, routingSettings(), outboxSettings(), messageSettings(), logSettings(), workerSettings())
+	}, routingSettings(), outboxSettings(), messageSettings(), logSettings(), workerSettings(), taskSettings())
 }
 
 func logSettings() []config.Key {
@@ -146,6 +146,10 @@ func workerSettings() []config.Key {
 		{
 			Name: "worker.result_extended", Kind: config.Switch, Flag: "result-extended", Default: "false",
 			Help: "store with each outcome the task's name, arguments, worker, retries and queue, as Celery's result_extended does",
+		},
+		{
+			Name: "worker.disable_rate_limits", Kind: config.Switch, Default: "false", Aliases: []string{"CELERY_WORKER_DISABLE_RATE_LIMITS"},
+			Help: "let tasks start as often as they come, whatever their rate limits say",
 		},
 		{
 			Name: "worker.enable_remote_control", Kind: config.Switch, Default: "true",
