@@ -26,8 +26,8 @@ func known(header string) bool {
 	return false
 }
 
-// OwnPrefix starts the headers in which taskq notes how a message fared: on its way to the dead letters and in quarantine. They are
-// no part of the call.
+// OwnPrefix starts the headers in which taskq notes how a message fared: on its way to the dead letters and in quarantine, or while it
+// waits for limits of its task. They are no part of the call.
 const OwnPrefix = "x-taskq-"
 
 // deadLettered reports whether a header is one that RabbitMQ adds to a message that went through a dead-letter exchange or came
