@@ -25,6 +25,7 @@ func argsOf(t *testing.T, file, name string) string {
 func TestThePlaceOfAKilledWorkerIsFreeAfterItsTime(t *testing.T) {
 	t.Parallel()
 	eachBroker(t, func(t *testing.T, env map[string]string) {
+		env["TASKQ_TEST_LIMITED"] = "1"
 		file := filepath.Join(t.TempDir(), "marks")
 		succeeds(t, env, "send", "tasks.placed", "--args", argsOf(t, file, "first"))
 		first := start(t, asEnviron(t, env), "worker", "-l", "info")
@@ -46,6 +47,7 @@ func TestThePlaceOfAKilledWorkerIsFreeAfterItsTime(t *testing.T) {
 func TestACallWhoseWorkerIsKilledKeepsItsKeyAndRunsAgain(t *testing.T) {
 	t.Parallel()
 	eachBroker(t, func(t *testing.T, env map[string]string) {
+		env["TASKQ_TEST_LIMITED"] = "1"
 		l := ledger{filepath.Join(t.TempDir(), "ledger")}
 		send := func(more ...string) (status int, errs string) { // by a program that knows the task
 			p := start(t, asEnviron(t, env), append([]string{"send", "tasks.single", "--args", argsOf(t, l.file, "single")}, more...)...)

@@ -28,9 +28,6 @@ func (m mark) write(what string) error {
 	return err
 }
 
-// placeTime is how long a place of tasks.placed stays taken when its worker is killed.
-const placeTime = 3 * time.Second
-
 // registerMarks adds tasks that kill the process and one that does not.
 func registerMarks(app *taskq.App) error {
 	return app.Register(
@@ -48,21 +45,6 @@ func registerMarks(app *taskq.App) error {
 			}
 			return nil, self.Kill()
 		}),
-		task.New("tasks.placed", func(ctx context.Context, m mark) (any, error) {
-			began(ctx)
-			if m.Name == "first" {
-				<-ctx.Done()
-			}
-			return nil, ctx.Err()
-		}, task.AckEarly(), task.MaxConcurrent(1, task.ClusterWide(), task.FreeAfter(placeTime))),
-		task.New("tasks.single", func(ctx context.Context, m mark) (any, error) {
-			began(ctx)
-			if os.Getenv("TASKQ_TEST_BRIEF") != "" {
-				return nil, m.write("ran")
-			}
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}, task.Unique(task.AllArguments(), time.Hour, task.Both)),
 		task.New("tasks.mark", func(ctx context.Context, m mark) (any, error) {
 			timer := time.NewTimer(20 * time.Millisecond)
 			defer timer.Stop()
@@ -86,5 +68,32 @@ func registerMarks(app *taskq.App) error {
 			}
 			return nil
 		}, task.BatchSize(10), task.BatchWait(200*time.Millisecond)),
+	)
+}
+
+// placeTime is how long a place of tasks.placed stays taken when its worker is killed.
+const placeTime = 3 * time.Second
+
+// registerLimited adds tasks that need a limit store, which not every test has.
+func registerLimited(app *taskq.App) error {
+	if os.Getenv("TASKQ_TEST_LIMITED") == "" {
+		return nil
+	}
+	return app.Register(
+		task.New("tasks.placed", func(ctx context.Context, m mark) (any, error) {
+			began(ctx)
+			if m.Name == "first" {
+				<-ctx.Done()
+			}
+			return nil, ctx.Err()
+		}, task.AckEarly(), task.MaxConcurrent(1, task.ClusterWide(), task.FreeAfter(placeTime))),
+		task.New("tasks.single", func(ctx context.Context, m mark) (any, error) {
+			began(ctx)
+			if os.Getenv("TASKQ_TEST_BRIEF") != "" {
+				return nil, m.write("ran")
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, task.Unique(task.AllArguments(), time.Hour, task.Both)),
 	)
 }

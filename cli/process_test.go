@@ -24,7 +24,9 @@ const asProgram = "TASKQ_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		cli.Main("myapp", func(app *taskq.App) error { return errors.Join(register(app), registerMarks(app)) })
+		cli.Main("myapp", func(app *taskq.App) error {
+			return errors.Join(register(app), registerMarks(app), registerLimited(app))
+		})
 		return
 	}
 	os.Exit(m.Run())
