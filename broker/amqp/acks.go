@@ -4,12 +4,13 @@ package amqp
 // a channel 1, 2, 3, …; an acknowledgement with "multiple" settles everything up to its tag. It is used only up to floor, below which
 // nothing is unfinished; what is acknowledged above is written one by one. The zero value is ready to use.
 type acks struct {
-	floor  uint64          // every tag up to here is settled
-	above  map[uint64]bool // settled tags beyond floor; true: an acknowledgement that is not written yet
-	low    uint64          // the highest tag up to floor whose acknowledgement is not written yet
-	lows   int             // how many of these there are
-	singly []uint64        // tags that were beyond floor when they were acknowledged, since the last plan
-	unsent int             // acknowledgements that are not written yet
+	floor  uint64   // every tag up to here is settled
+	above  tags     // settled tags beyond floor
+	late   tags     // of these, the ones whose acknowledgement is not written yet
+	low    uint64   // the highest tag up to floor whose acknowledgement is not written yet
+	lows   int      // how many of these there are
+	singly []uint64 // tags that were beyond floor when they were acknowledged, since the last plan
+	unsent int      // acknowledgements that are not written yet
 }
 
 // ack is one acknowledgement to write.
@@ -20,11 +21,9 @@ type ack struct {
 
 // settle notes that the tag is settled: by an acknowledgement that is still to be written, or otherwise.
 func (a *acks) settle(tag uint64, acknowledged bool) {
-	if a.above == nil {
-		a.above = make(map[uint64]bool)
-	}
-	a.above[tag] = acknowledged
+	a.above.add(tag)
 	if acknowledged {
+		a.late.add(tag)
 		a.unsent++
 	}
 	if tag != a.floor+1 {
@@ -33,18 +32,15 @@ func (a *acks) settle(tag uint64, acknowledged bool) {
 		}
 		return
 	}
-	for {
-		unsent, settled := a.above[a.floor+1]
-		if !settled {
-			return
-		}
+	for a.above.has(a.floor + 1) {
 		a.floor++
-		delete(a.above, a.floor)
-		if unsent {
+		if a.late.has(a.floor) {
 			a.low = a.floor
 			a.lows++
 		}
 	}
+	a.above.forget(a.floor + 1)
+	a.late.forget(a.floor + 1)
 }
 
 // plan appends what is to be written now to out, in the order in which it must be written, and takes it as written.
@@ -55,7 +51,7 @@ func (a *acks) plan(out []ack) []ack {
 	for _, tag := range a.singly {
 		if tag > a.floor {
 			out = append(out, ack{tag: tag})
-			a.above[tag] = false
+			a.late.remove(tag)
 		}
 	}
 	a.lows, a.singly, a.unsent = 0, a.singly[:0], 0

@@ -105,3 +105,27 @@ func TestAcksInOrderBecomeOne(t *testing.T) {
 		t.Errorf("plan = %v, want the last one alone", got)
 	}
 }
+
+func TestWhatIsSettledBehindALongTaskTakesABitEach(t *testing.T) {
+	t.Parallel()
+	const n = 1_000_000
+	var a acks
+	for tag := uint64(2); tag <= n; tag++ { // the first one is out
+		a.settle(tag, true)
+		if tag%100 == 0 {
+			a.plan(nil)
+		}
+	}
+	if words := cap(a.above.words) + cap(a.late.words); words > 2*2*n/tagsPerWord {
+		t.Errorf("%d tags take %d words", n, words)
+	}
+	a.plan(nil)
+	a.settle(1, true)
+	if plan := a.plan(nil); len(plan) != 1 || plan[0] != (ack{tag: 1}) || a.floor != n {
+		t.Errorf("in the end %+v is written, and everything is settled up to %d", plan, a.floor)
+	}
+	a.settle(n+1, true)
+	if words := len(a.above.words) + len(a.late.words); words > 2 {
+		t.Errorf("%d words are kept of what is settled", words)
+	}
+}
