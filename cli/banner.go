@@ -72,11 +72,11 @@ func ways(app *taskq.App, queue string) []string {
 	var all []string
 	for _, b := range t.Bindings {
 		kind := t.Exchanges[slices.IndexFunc(t.Exchanges, func(x broker.Exchange) bool { return x.Name == b.Exchange })].Kind
-		way := fmt.Sprintf("exchange=%s(%s) key=%s", b.Exchange, kind, b.Key)
+		way := []string{fmt.Sprintf("exchange=%s(%s) key=%s", b.Exchange, kind, b.Key)}
 		for _, name := range slices.Sorted(maps.Keys(b.Arguments)) {
-			way += fmt.Sprintf(" %s=%v", name, b.Arguments[name])
+			way = append(way, fmt.Sprintf("%s=%v", name, b.Arguments[name]))
 		}
-		all = append(all, way)
+		all = append(all, strings.Join(way, " "))
 	}
 	return all
 }

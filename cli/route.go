@@ -54,8 +54,13 @@ func (f *sendFlags) route(ctx context.Context, s *Session, name string) error {
 		Decided: s.where(d.Decided), Route: s.where(d.Route),
 	}
 	rows := [][]string{
-		{"task", name}, {"queue", orDash(info.Queue)}, {"exchange", exchangeName(info.Exchange)}, {"routing key", orDash(info.RoutingKey)},
-		{"priority", strconv.Itoa(int(info.Priority))}, {"decided by", info.Decided}, {"route", orDash(info.Route)},
+		{"task", name},
+		{"queue", orDash(info.Queue)},
+		{"exchange", exchangeName(info.Exchange)},
+		{"routing key", orDash(info.RoutingKey)},
+		{"priority", strconv.Itoa(int(info.Priority))},
+		{"decided by", info.Decided},
+		{"route", orDash(info.Route)},
 	}
 	return s.Print(Table{Rows: rows, Data: info})
 }

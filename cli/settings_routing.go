@@ -65,17 +65,29 @@ func queueFields() config.Table {
 
 func exchangeFields() config.Table {
 	return config.Table{
-		{Name: "exchange", Check: checkShort}, {Name: "exchange_type", Check: checkExchangeType}, {Name: "exchange_durable", Kind: config.Switch},
-		{Name: "exchange_auto_delete", Kind: config.Switch}, {Name: "exchange_arguments", Kind: config.Map},
+		{Name: "exchange", Check: checkShort},
+		{Name: "exchange_type", Check: checkExchangeType},
+		{Name: "exchange_durable", Kind: config.Switch},
+		{Name: "exchange_auto_delete", Kind: config.Switch},
+		{Name: "exchange_arguments", Kind: config.Map},
 	}
 }
 
 func routeFields() config.Table {
 	return config.Table{
-		{Name: "match"}, {Name: "regexp", Check: checkRegexp}, {Name: "queue", Check: checkShort}, {Name: "exchange", Check: checkShort},
-		{Name: "routing_key", Check: checkShort}, {Name: "priority", Kind: config.Int, Check: checkPriority}, {Name: "expires", Kind: config.Seconds},
-		{Name: "time_limit", Kind: config.Seconds}, {Name: "soft_time_limit", Kind: config.Seconds}, {Name: "ignore_result", Kind: config.Switch},
-		{Name: "serializer", Check: checkSerializer}, {Name: "compression", Check: checkCompression}, {Name: "durable", Kind: config.Switch},
+		{Name: "match"},
+		{Name: "regexp", Check: checkRegexp},
+		{Name: "queue", Check: checkShort},
+		{Name: "exchange", Check: checkShort},
+		{Name: "routing_key", Check: checkShort},
+		{Name: "priority", Kind: config.Int, Check: checkPriority},
+		{Name: "expires", Kind: config.Seconds},
+		{Name: "time_limit", Kind: config.Seconds},
+		{Name: "soft_time_limit", Kind: config.Seconds},
+		{Name: "ignore_result", Kind: config.Switch},
+		{Name: "serializer", Check: checkSerializer},
+		{Name: "compression", Check: checkCompression},
+		{Name: "durable", Kind: config.Switch},
 	}
 }
 
