@@ -34,7 +34,7 @@ type execution struct {
 
 	mu     sync.Mutex              // guards the fields below
 	cancel context.CancelCauseFunc // of the running handler's context; nil before and after
-	slot   *pool.Slot              // that the handler runs on
+	slot   *pool.Slot              // that the handler has for itself; nil before, and in a batch
 	doomed bool                    // it was terminated before its handler ran
 }
 

@@ -406,6 +406,20 @@ func TestAnswersAreInCelerysWords(t *testing.T) {
 	})
 }
 
+func TestWorkersKeepTheClockOfThoseTheyHear(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, plan{opts: worker.Options{Hostname: "w1@host"}, tasks: []task.Definition{add()}})
+		synctest.Wait()
+		client := h.client()
+		client.Clock.Adjust(1000) // is 1001, and 1002 when it is sent
+		replies, err := client.Call(t.Context(), control.Request{Method: "clock"})
+		if err != nil || len(replies) != 1 || string(replies[0].Value) != `{"clock":1003}` || client.Clock.Now() != 1005 {
+			t.Errorf("replies = %s, %v, clock = %d", replies, err, client.Clock.Now())
+		}
+	})
+}
+
 func TestOnlyTheWorkersThatAreMeantObey(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -674,4 +688,60 @@ func TestTheRevokedAreBoundedAndExpire(t *testing.T) {
 			t.Errorf("revoked = %q", got)
 		}
 	})
+}
+
+func TestARevokedCallIsLeftOutOfItsBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var s sums
+		sum := s.task()
+		h := start(t, plan{tasks: []task.Definition{sum}})
+		first := h.send(sum.S(pair{1, 1}))
+		revoked := h.send(sum.S(pair{2, 2}))
+		synctest.Wait()
+		h.revoke(revoked)
+		wantValue(t, h.outcome(first), 2)
+		h.wantRevoked(revoked, "revoked")
+		synctest.Wait()
+		if sizes, _ := s.seen(); !slices.Equal(sizes, []int{1}) {
+			t.Errorf("batches of %v, want one of 1", sizes)
+		}
+		if s := h.worker.Stats(); s.Running != 0 || s.Settled != 2 {
+			t.Errorf("stats = %+v", s)
+		}
+	})
+}
+
+// The slot is that of the other calls of the batch, too: it is not given up for one of them.
+func TestACallOfABatchIsTerminatedAlone(t *testing.T) {
+	for _, signal := range []string{"SIGTERM", "SIGKILL"} {
+		t.Run(signal, func(t *testing.T) {
+			inEveryPool(t, func(t *testing.T, opts worker.Options) {
+				release := make(chan struct{})
+				slow := task.NewBatch("tasks.slow", func(_ context.Context, calls []*adding) error {
+					<-release
+					for _, c := range calls {
+						if context.Cause(c.Context()) == nil {
+							c.Succeed(c.Args.X + c.Args.Y)
+						}
+					}
+					return nil
+				}, task.BatchSize(2), task.BatchWait(time.Minute))
+				h := start(t, plan{opts: opts, tasks: []task.Definition{slow}})
+				stays, goes := h.send(slow.S(pair{1, 1})), h.send(slow.S(pair{2, 2}))
+				synctest.Wait()
+				h.revoke(goes, task.Terminate(signal))
+				if s := h.worker.Stats(); s.Pool.Stuck != 0 {
+					t.Errorf("stats = %+v", s)
+				}
+				close(release)
+				wantValue(t, h.outcome(stays), 2)
+				h.wantRevoked(goes, "terminated")
+				synctest.Wait()
+				if s := h.worker.Stats(); s.Pool.Stuck != 0 || s.Running != 0 {
+					t.Errorf("stats = %+v", s)
+				}
+			})
+		})
+	}
 }
