@@ -112,3 +112,31 @@ func FuzzDecodeSignature(f *testing.F) {
 		}
 	})
 }
+
+// FuzzDecodeCommand checks that a command which decodes can be sent on, and that answers are read by the same means.
+func FuzzDecodeCommand(f *testing.F) {
+	for _, file := range paths(f, "control/main") {
+		f.Add(load(f, file).Body)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, c := range []codec.Codec{codec.JSON{}, codec.Msgpack{}} {
+			d := broker.NewDelivery(broker.Message{ContentType: c.ContentType(), Body: body}, nil)
+			_, _ = wire.DecodeAnswer(d, codec.NewSet(c), wire.Limits{})
+			got, err := wire.DecodeCommand(d, codec.NewSet(c), wire.Limits{BodyBytes: 1 << 20})
+			if err != nil {
+				continue
+			}
+			again := wire.Command{Method: got.Method, Arguments: map[string]any{}, Destination: got.Destination, Pattern: got.Pattern, Matcher: got.Matcher}
+			for name, raw := range got.Arguments {
+				again.Arguments[name] = raw
+			}
+			msg, err := wire.EncodeCommand(again)
+			if err != nil {
+				t.Fatalf("%+v: %v", again, err)
+			}
+			if read, err := wire.DecodeCommand(broker.NewDelivery(msg, nil), nil, wire.Limits{}); err != nil || read.Method != got.Method {
+				t.Fatalf("%s is %+v, %v", msg.Body, read, err)
+			}
+		}
+	})
+}
