@@ -193,6 +193,43 @@ func TestTheEmbeddedStoreRemembersWhatWasRevoked(t *testing.T) {
 	}
 }
 
+// Nobody waits for a task that is revoked before its message comes, whatever keeps the outcomes.
+func TestARevokedTaskIsShownAsSuchAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T) string{
+		"redis":    func(t *testing.T) string { return testserver.Redis(t) },
+		"postgres": func(t *testing.T) string { return testserver.Postgres(t) },
+		"sqlite":   func(t *testing.T) string { return "sqlite:///" + t.TempDir() + "/r.db" },
+		"memory":   func(*testing.T) string { return "memory://" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app := newApp(t, taskq.Config{ResultBackend: open(t)}, add())
+			work(t, app)
+			done, err := add().Send(t.Context(), app, pair{1, 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := done.Get(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			later, err := add().Send(t.Context(), app, pair{1, 2}, task.Countdown(time.Hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := app.Revoke(t.Context(), []string{done.ID(), later.ID()}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := later.Get(t.Context()); !errors.Is(err, task.ErrRevoked) {
+				t.Errorf("err = %v, want ErrRevoked", err)
+			}
+			if sum, err := done.Get(t.Context()); err != nil || sum != 3 {
+				t.Errorf("the success is %d, %v now", sum, err)
+			}
+		})
+	}
+}
+
 func TestAStateFileCanBeSwitchedOff(t *testing.T) {
 	t.Parallel()
 	app := newApp(t, taskq.Config{BrokerURL: "sqlite:///" + t.TempDir() + "/q.db", Worker: worker.Options{StateDB: "off"}})
