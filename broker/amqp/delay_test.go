@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -278,6 +279,42 @@ func TestUnparkLosesNothingWhenTheConnectionIsCut(t *testing.T) {
 	take(t, b, queue, len(left))
 	if rest := depth(t, b, queue); rest != 0 {
 		t.Errorf("%d more messages came than were parked", rest)
+	}
+}
+
+// More than one consumer takes at once, and more acknowledgements than RabbitMQ's channel sends on at once.
+func TestUnparkFindsEachAmongThousands(t *testing.T) {
+	t.Parallel()
+	b := open(t, config(t, testserver.AMQPVhost(t)))
+	queue := declared(t, b, broker.Queue{})
+	const messages = 6000
+	delay(t, b, broker.Address{RoutingKey: queue}, messages, time.Hour)
+	order := func() (bodies []string) {
+		err := b.Parked(timeout(t, patience), func(p broker.Parked) bool {
+			bodies = append(bodies, string(p.Body))
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bodies
+	}
+	var want []string
+	unwanted := func(body string) bool { return body[len(body)-1] < '3' }
+	for _, body := range order() {
+		if !unwanted(body) {
+			want = append(want, body)
+		}
+	}
+	n, err := b.Unpark(timeout(t, patience), func(p broker.Parked) bool { return unwanted(string(p.Body)) })
+	if err != nil || n != 3*messages/10 {
+		t.Errorf("%d were unparked, %v, want %d", n, err, 3*messages/10)
+	}
+	if got := order(); !slices.Equal(got, want) {
+		t.Errorf("%d are left, want the other %d in the order of before", len(got), len(want))
+	}
+	if n, err := b.Unpark(timeout(t, patience), func(broker.Parked) bool { return true }); err != nil || n != len(want) || len(order()) != 0 {
+		t.Errorf("%d were unparked, %v, want all", n, err)
 	}
 }
 

@@ -12,15 +12,19 @@ import (
 )
 
 const (
-	// siftWindow is how many messages of one queue one consumer looks at. A quorum queue takes what a closed channel had back to its front in
-	// order, but the windows of several channels only in the order in which they are closed: one window is right even when the
-	// connection is lost. AMQP's prefetch ends at 65,535.
-	siftWindow = 60_000
-	// siftIdle is how long to wait for the next message before it is taken for gone: its time has come.
-	siftIdle = time.Second
+	// siftWindow is how many messages one consumer takes. RabbitMQ sends nothing before it has read them all.
+	siftWindow = 5000
+	// siftFirst and siftNext bound the wait for the first message of a window, and for each after it: fewer may come than were counted,
+	// when the time of some has come.
+	siftFirst = 5 * time.Second
+	siftNext  = time.Second
+	// siftAcks is how many acknowledgements are sent before the queue's answer, half of what RabbitMQ's channel sends on.
+	siftAcks = 16
 	// siftPause and siftTries bound the wait for somebody else who looks through the same queue, and for a window to be back.
 	siftPause = 20 * time.Millisecond
 	siftTries = 250
+	// siftBusy is less than the time after which RabbitMQ gives up counting a busy quorum queue, and says 0.
+	siftBusy = 200 * time.Millisecond
 )
 
 // Parked implements broker.Parking. It takes the messages of each delay queue and gives them back, which holds up those that become due
@@ -91,23 +95,27 @@ func (b *Broker) sift(ctx context.Context, queues []string, judge verdict) (remo
 	return removed, nil
 }
 
-// sieve looks through one queue.
+// sieve looks through one queue. A quorum queue takes back what a closed channel had in the order in which it had it, and behind what
+// came back before: so all its messages must be out before the first go back, and then go back in order.
 type sieve struct {
 	s       *session
 	queue   string
 	judge   verdict
-	windows []*amqp091.Channel
-	held    []int // of each window: how many messages go back
+	windows []*window
 	removed int
-	enough  bool // no more are wanted
+	enough  bool // no more are wanted; the rest is taken all the same, for the order
+}
+
+// window is the channel of one consumer.
+type window struct {
+	*amqp091.Channel
+	seen   int
+	remove []uint64 // tags; not acknowledged before all are out, since the consumer would get others in their place
 }
 
 func (f *sieve) run(ctx context.Context) error {
 	waiting, err := f.waiting(ctx)
-	if err != nil || waiting == 0 {
-		return err
-	}
-	for waiting > 0 && err == nil && !f.enough {
+	for waiting > 0 && err == nil {
 		n := min(waiting, siftWindow)
 		waiting -= n
 		err = f.look(ctx, n)
@@ -115,18 +123,24 @@ func (f *sieve) run(ctx context.Context) error {
 	return errors.Join(err, f.giveBack(ctx))
 }
 
-// waiting is how many messages there are to look at; 0 when the queue does not exist. When somebody else is looking at them it waits.
+// waiting is how many messages there are to look at; 0 when the queue does not exist. While somebody else is looking at them, or the
+// queue is too busy to say, it waits.
 func (f *sieve) waiting(ctx context.Context) (int, error) {
 	for range siftTries {
+		began := time.Now()
 		stats, err := f.measure()
-		if err != nil || stats.Messages > 0 || stats.Consumers == 0 {
+		switch {
+		case errors.Is(err, broker.ErrNoQueue):
+			return 0, nil
+		case err != nil || stats.Messages > 0:
 			return stats.Messages, err
-		}
-		if !wait(ctx, siftPause) {
+		case stats.Consumers == 0 && time.Since(began) < siftBusy:
+			return 0, nil
+		case !wait(ctx, siftPause):
 			return 0, ctx.Err()
 		}
 	}
-	return 0, nil
+	return 0, fmt.Errorf("%w: somebody else looks through it all the time, or it is too busy", broker.ErrUnavailable)
 }
 
 func (f *sieve) measure() (stats broker.QueueStats, err error) {
@@ -137,11 +151,7 @@ func (f *sieve) measure() (stats broker.QueueStats, err error) {
 	defer f.s.guard()()
 	q, err := ch.QueueDeclarePassive(f.queue, false, false, false, false, nil) // properties do not count when passive
 	if err != nil {
-		err = missingOrRefused(f.s.explain(err))
-		if errors.Is(err, broker.ErrNoQueue) {
-			err = nil
-		}
-		return stats, err // it closed the channel
+		return stats, missingOrRefused(f.s.explain(err)) // it closed the channel
 	}
 	return broker.QueueStats{Messages: q.Messages, Consumers: q.Consumers}, f.s.explain(ch.Close())
 }
@@ -158,24 +168,23 @@ func (f *sieve) look(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	f.windows, f.held = append(f.windows, ch), append(f.held, 0)
+	w := &window{Channel: ch}
+	f.windows = append(f.windows, w)
 	deliveries, err := f.consume(ch, n)
 	if err != nil {
 		return err
 	}
-	idle := time.NewTimer(siftIdle)
-	defer idle.Stop()
+	silence := time.NewTimer(siftFirst)
+	defer silence.Stop()
 	for range n {
 		select {
 		case d, ok := <-deliveries:
 			if !ok {
 				return f.s.explain(errLost)
 			}
-			if err := f.decide(ch, &d); err != nil || f.enough {
-				return err
-			}
-			idle.Reset(siftIdle)
-		case <-idle.C:
+			f.decide(w, &d)
+			silence.Reset(siftNext)
+		case <-silence.C:
 			return nil
 		case <-f.s.done:
 			return fmt.Errorf("%w: %w", broker.ErrUnavailable, f.s.cause)
@@ -198,30 +207,30 @@ func (f *sieve) consume(ch *amqp091.Channel, n int) (<-chan amqp091.Delivery, er
 	return deliveries, nil
 }
 
-// decide removes a message or keeps it for the end.
-func (f *sieve) decide(ch *amqp091.Channel, d *amqp091.Delivery) error {
+// decide notes what is to be removed.
+func (f *sieve) decide(w *window, d *amqp091.Delivery) {
+	w.seen++
+	if f.enough {
+		return
+	}
 	remove, more := f.judge(f.queue, d)
 	f.enough = !more
-	if !remove {
-		f.held[len(f.held)-1]++
-		return nil
+	if remove {
+		w.remove = append(w.remove, d.DeliveryTag)
 	}
-	if err := ch.Ack(d.DeliveryTag, false); err != nil {
-		return f.s.explain(err)
-	}
-	f.removed++
-	return nil
 }
 
-// giveBack closes the windows, the first one first, each once the messages of the one before are back. The broker has seen every
-// acknowledgement when it answers.
+// giveBack removes what is to be removed and gives back the rest: the windows in their order, each once the one before is back.
 func (f *sieve) giveBack(ctx context.Context) error {
-	for i, ch := range f.windows {
-		if err := f.close(ch); err != nil {
+	back := 0
+	for i, w := range f.windows {
+		if err := f.close(w); err != nil {
 			return err
 		}
+		f.removed += len(w.remove)
+		back += w.seen - len(w.remove)
 		for tries := 0; i < len(f.windows)-1 && tries < siftTries; tries++ {
-			if stats, err := f.measure(); err != nil || stats.Messages >= f.held[i] {
+			if stats, err := f.measure(); err != nil || stats.Messages >= back {
 				break
 			}
 			wait(ctx, siftPause)
@@ -230,9 +239,34 @@ func (f *sieve) giveBack(ctx context.Context) error {
 	return nil
 }
 
-func (f *sieve) close(ch *amqp091.Channel) error {
+// close ends a window. Every acknowledgement has reached the queue when it returns.
+func (f *sieve) close(w *window) error {
+	all := len(w.remove) == w.seen
+	for i, tag := range w.remove {
+		last := i == len(w.remove)-1
+		if all && !last {
+			continue // the last one stands for them
+		}
+		if err := w.Ack(tag, all); err != nil {
+			return f.s.explain(err)
+		}
+		if last || (i+1)%siftAcks == 0 {
+			if err := f.await(w); err != nil {
+				return err
+			}
+		}
+	}
 	defer f.s.guard()()
-	return f.s.explain(ch.Close())
+	return f.s.explain(w.Close())
+}
+
+// await waits until the queue has seen what was sent on the channel. RabbitMQ's channel holds back acknowledgements for a quorum queue that
+// has not answered those before, and forgets them when it is closed; a request for a message is answered by the queue itself. One that
+// comes goes back with the rest.
+func (f *sieve) await(w *window) error {
+	defer f.s.guard()()
+	_, _, err := w.Get(f.queue, false)
+	return f.s.explain(err)
 }
 
 // parkedMessage is what others see of a message in a delay queue.
