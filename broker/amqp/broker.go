@@ -70,6 +70,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		window:    make(chan struct{}, cfg.ConfirmWindow),
 		consumers: make(map[*consumer]struct{}),
 		closed:    make(chan struct{}),
+		parking:   parking{turn: make(chan struct{}, 1)},
 	}
 	b.life, b.endLife = context.WithCancel(context.WithoutCancel(ctx)) // ctx bounds Open, not what it opened
 	b.consuming = newLink(b, linkConsume, b.restoreForConsuming)

@@ -50,6 +50,8 @@ func (d destination) String() string {
 
 // parking remembers what was declared for delays and which destinations were seen.
 type parking struct {
+	turn chan struct{} // held by whoever asks the broker for something, of which one is enough
+
 	mu       sync.Mutex
 	declared map[string]bool // by delay queue, or celeryDelivery
 	seen     map[destination]time.Time
@@ -135,16 +137,16 @@ func (b *Broker) publishInto(ctx context.Context, to broker.Address, msg broker.
 
 // declareOnce declares a part of the topology of delays, unless this was done before or must not be done.
 func (b *Broker) declareOnce(ctx context.Context, part string, topology broker.Topology) error {
-	if b.parking.has(part) || !b.cfg.Declare.Creates() {
+	done := func() bool { return b.parking.has(part) || !b.cfg.Declare.Creates() }
+	return b.parking.once(ctx, done, func() error {
+		vhost := b.endpoints[0].vhost
+		err := b.request(ctx, b.requests(), func(ch *amqp091.Channel) error { return declareOn(ch, topology, vhost) })
+		if err != nil {
+			return fmt.Errorf("amqp: delay message: %w", err)
+		}
+		b.parking.add(part)
 		return nil
-	}
-	vhost := b.endpoints[0].vhost
-	err := b.request(ctx, b.requests(), func(ch *amqp091.Channel) error { return declareOn(ch, topology, vhost) })
-	if err != nil {
-		return fmt.Errorf("amqp: delay message: %w", err)
-	}
-	b.parking.add(part)
-	return nil
+	})
 }
 
 // parkBucket is the delay queue for a delay: rounded up to the grid when short, else the longest one that is not longer.
@@ -192,10 +194,13 @@ func noParking(q delayQueue, vhost string, mode broker.DeclareMode) error {
 // checkDestination makes sure that the destination exists and that parked messages find back to it.
 func (b *Broker) checkDestination(ctx context.Context, to broker.Address) error {
 	d := destinationOf(to)
-	if b.parking.isTrusted(d) {
-		return nil
-	}
-	err := b.wayBack(ctx, d)
+	err := b.parking.once(ctx, func() bool { return b.parking.isTrusted(d) }, func() error {
+		err := b.wayBack(ctx, d)
+		if err == nil {
+			b.parking.trust(d)
+		}
+		return err
+	})
 	if errors.Is(err, broker.ErrNoQueue) || errors.Is(err, broker.ErrUnroutable) {
 		if to.Optional {
 			return nil
@@ -205,8 +210,24 @@ func (b *Broker) checkDestination(ctx context.Context, to broker.Address) error 
 	if err != nil {
 		return fmt.Errorf("amqp: delay message for %s: %w", d, err)
 	}
-	b.parking.trust(d)
 	return nil
+}
+
+// once does what is not done yet, for one caller at a time: the others find it done. A thousand would ask the broker the same at once.
+func (p *parking) once(ctx context.Context, done func() bool, do func() error) error {
+	if done() {
+		return nil
+	}
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", broker.ErrUnavailable, ctx.Err())
+	}
+	if done() {
+		return nil
+	}
+	return do()
 }
 
 func (p *parking) has(part string) bool {

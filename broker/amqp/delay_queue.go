@@ -111,26 +111,28 @@ func backExchange(to string) broker.Exchange {
 
 // register notes once that messages are delayed for an exchange.
 func (b *Broker) register(ctx context.Context, q delayQueue) error {
-	if q.exchange == "" || b.parking.has(delayExchanges+q.exchange) || !b.cfg.Declare.Creates() {
+	part := delayExchanges + "." + q.exchange
+	if q.exchange == "" || b.parking.has(part) || !b.cfg.Declare.Creates() {
 		return nil
 	}
 	longest := delayQueue{delay: parkLongest, exchange: q.exchange}
 	if err := checkShort("exchange that messages are delayed for, with the name of its delay queue,", longest.name()); err != nil {
 		return err
 	}
-	registry := broker.Topology{Queues: []broker.Queue{lookedAt(delayExchanges)}}
-	if err := b.declareOnce(ctx, delayExchanges, registry); err != nil {
+	if err := b.declareOnce(ctx, delayExchanges, broker.Topology{Queues: []broker.Queue{lookedAt(delayExchanges)}}); err != nil {
 		return err
 	}
-	known, err := b.delayedExchanges(ctx)
-	if err == nil && !slices.Contains(known, q.exchange) {
-		err = b.Publish(ctx, broker.Address{RoutingKey: delayExchanges}, broker.Message{Body: []byte(q.exchange)})
-	}
-	if err != nil {
-		return fmt.Errorf("amqp: note that messages are delayed for exchange %q: %w", q.exchange, err)
-	}
-	b.parking.add(delayExchanges + q.exchange)
-	return nil
+	return b.parking.once(ctx, func() bool { return b.parking.has(part) }, func() error {
+		known, err := b.delayedExchanges(ctx)
+		if err == nil && !slices.Contains(known, q.exchange) {
+			err = b.Publish(ctx, broker.Address{RoutingKey: delayExchanges}, broker.Message{Body: []byte(q.exchange)})
+		}
+		if err != nil {
+			return fmt.Errorf("amqp: note that messages are delayed for exchange %q: %w", q.exchange, err)
+		}
+		b.parking.add(part)
+		return nil
+	})
 }
 
 // delayedExchanges are those that messages were delayed for, each once.

@@ -12,23 +12,28 @@ import (
 )
 
 const (
-	// siftWindow is how many messages one consumer takes. RabbitMQ sends nothing before it has read them all.
-	siftWindow = 5000
+	// siftWindow is how many messages one consumer takes; AMQP's prefetch ends at 65,535. RabbitMQ sends nothing before it has read them
+	// all, but what several consumers hold comes back in no order when the connection is lost.
+	siftWindow = 50_000
 	// siftFirst and siftNext bound the wait for the first message of a window, and for each after it: fewer may come than were counted,
 	// when the time of some has come.
-	siftFirst = 5 * time.Second
+	siftFirst = 20 * time.Second
 	siftNext  = time.Second
 	// siftAcks is how many acknowledgements are sent before the queue's answer, half of what RabbitMQ's channel sends on.
 	siftAcks = 16
-	// siftPause and siftTries bound the wait for somebody else who looks through the same queue, and for a window to be back.
+	// siftPause and siftTries bound the wait for a busy queue, and for a window to be back.
 	siftPause = 20 * time.Millisecond
 	siftTries = 250
 	// siftBusy is less than the time after which RabbitMQ gives up counting a busy quorum queue, and says 0.
 	siftBusy = 200 * time.Millisecond
+	// siftConsumer is the consumer tag, on a channel of its own each time.
+	siftConsumer = "taskq-looking"
 )
 
 // Parked implements broker.Parking. It takes the messages of each delay queue and gives them back, which holds up those that become due
-// meanwhile: a second for some ten thousand. What show has not seen yet waits in memory. Messages in Celery's queues are not shown: on
+// meanwhile: a second for some ten thousand. What show has not seen yet waits in memory, 50,000 messages of one delay queue at the most.
+// When the connection is lost meanwhile, and some of a delay queue were out and others not, those that were out come late, by as much
+// as they were parked apart. Messages in Celery's queues are not shown: on
 // RabbitMQ 4 each look would count against their delivery limit, which taskq does not set there.
 func (b *Broker) Parked(ctx context.Context, show func(broker.Parked) bool) error {
 	_, err := b.siftParked(ctx, func(p broker.Parked) (remove, more bool) { return false, show(p) })
@@ -78,6 +83,9 @@ func (b *Broker) sift(ctx context.Context, queues []string, judge verdict) (remo
 		return 0, err
 	}
 	defer s.close(goodbye)
+	if err := lock(ctx, s, queues[0]+".looking"); err != nil {
+		return 0, fmt.Errorf("amqp: look through delay queues: %w", err)
+	}
 	for _, queue := range queues {
 		f := sieve{s: s, queue: queue, judge: judge}
 		err := f.run(ctx)
@@ -110,7 +118,7 @@ type sieve struct {
 type window struct {
 	*amqp091.Channel
 	seen   int
-	remove []uint64 // tags; not acknowledged before all are out, since the consumer would get others in their place
+	remove []uint64 // tags; not acknowledged before the consumer has ended, since it would get others in their place
 }
 
 func (f *sieve) run(ctx context.Context) error {
@@ -123,8 +131,26 @@ func (f *sieve) run(ctx context.Context) error {
 	return errors.Join(err, f.giveBack(ctx))
 }
 
-// waiting is how many messages there are to look at; 0 when the queue does not exist. While somebody else is looking at them, or the
-// queue is too busy to say, it waits.
+// lock waits until nobody else looks through the same queues, who would see those empty that others hold: an exclusive queue of the
+// name belongs to one connection at a time.
+func lock(ctx context.Context, s *session, name string) error {
+	for {
+		err := s.withChannel(ctx, func(ch *amqp091.Channel) error {
+			_, err := ch.QueueDeclare(name, false, true, true, false, nil)
+			return err
+		})
+		switch {
+		case err == nil:
+			return nil
+		case !isReply(err, codeLocked):
+			return missingOrRefused(err)
+		case !wait(ctx, siftPause):
+			return fmt.Errorf("%w: somebody else looks through them: %w", broker.ErrUnavailable, ctx.Err())
+		}
+	}
+}
+
+// waiting is how many messages there are to look at; 0 when the queue does not exist. While the queue is too busy to say, it waits.
 func (f *sieve) waiting(ctx context.Context) (int, error) {
 	for range siftTries {
 		began := time.Now()
@@ -134,13 +160,13 @@ func (f *sieve) waiting(ctx context.Context) (int, error) {
 			return 0, nil
 		case err != nil || stats.Messages > 0:
 			return stats.Messages, err
-		case stats.Consumers == 0 && time.Since(began) < siftBusy:
+		case time.Since(began) < siftBusy:
 			return 0, nil
 		case !wait(ctx, siftPause):
 			return 0, ctx.Err()
 		}
 	}
-	return 0, fmt.Errorf("%w: somebody else looks through it all the time, or it is too busy", broker.ErrUnavailable)
+	return 0, fmt.Errorf("%w: it is too busy", broker.ErrUnavailable)
 }
 
 func (f *sieve) measure() (stats broker.QueueStats, err error) {
@@ -174,6 +200,25 @@ func (f *sieve) look(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
+	if err := f.receive(ctx, w, n, deliveries); err != nil {
+		return err
+	}
+	if err := f.cancel(w); err != nil {
+		return err
+	}
+	for d := range deliveries { // the client library closes it after the last one
+		f.decide(w, &d)
+	}
+	return nil
+}
+
+func (f *sieve) cancel(w *window) error {
+	defer f.s.guard()()
+	return f.s.explain(w.Cancel(siftConsumer, false))
+}
+
+// receive judges n messages, or fewer when no more come.
+func (f *sieve) receive(ctx context.Context, w *window, n int, deliveries <-chan amqp091.Delivery) error {
 	silence := time.NewTimer(siftFirst)
 	defer silence.Stop()
 	for range n {
@@ -200,7 +245,7 @@ func (f *sieve) consume(ch *amqp091.Channel, n int) (<-chan amqp091.Delivery, er
 	if err := ch.Qos(n, 0, false); err != nil {
 		return nil, f.s.explain(err)
 	}
-	deliveries, err := ch.Consume(f.queue, "", false, false, false, false, nil)
+	deliveries, err := ch.Consume(f.queue, siftConsumer, false, false, false, false, nil)
 	if err != nil {
 		return nil, missingOrRefused(f.s.explain(err))
 	}
@@ -222,12 +267,17 @@ func (f *sieve) decide(w *window, d *amqp091.Delivery) {
 
 // giveBack removes what is to be removed and gives back the rest: the windows in their order, each once the one before is back.
 func (f *sieve) giveBack(ctx context.Context) error {
+	for _, w := range f.windows {
+		if err := f.acknowledge(w); err != nil {
+			return err
+		}
+		f.removed += len(w.remove)
+	}
 	back := 0
 	for i, w := range f.windows {
 		if err := f.close(w); err != nil {
 			return err
 		}
-		f.removed += len(w.remove)
 		back += w.seen - len(w.remove)
 		for tries := 0; i < len(f.windows)-1 && tries < siftTries; tries++ {
 			if stats, err := f.measure(); err != nil || stats.Messages >= back {
@@ -239,8 +289,14 @@ func (f *sieve) giveBack(ctx context.Context) error {
 	return nil
 }
 
-// close ends a window. Every acknowledgement has reached the queue when it returns.
+// close gives back what the window holds.
 func (f *sieve) close(w *window) error {
+	defer f.s.guard()()
+	return f.s.explain(w.Close())
+}
+
+// acknowledge removes what is to be removed. Every acknowledgement has reached the queue when it returns.
+func (f *sieve) acknowledge(w *window) error {
 	all := len(w.remove) == w.seen
 	for i, tag := range w.remove {
 		last := i == len(w.remove)-1
@@ -256,8 +312,7 @@ func (f *sieve) close(w *window) error {
 			}
 		}
 	}
-	defer f.s.guard()()
-	return f.s.explain(w.Close())
+	return nil
 }
 
 // await waits until the queue has seen what was sent on the channel. RabbitMQ's channel holds back acknowledgements for a quorum queue that
