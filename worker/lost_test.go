@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/broker/mem"
 	"github.com/seed-399731e2/taskq/limit"
 	limitmem "github.com/seed-399731e2/taskq/limit/mem"
+	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
 )
@@ -162,6 +166,123 @@ func TestAKeyThatCouldNotBeGivenBackIsGivenBackLater(t *testing.T) {
 		time.Sleep(time.Minute)
 		if got := held(t, store, unique.Spec(), unique.S("")); got != "" {
 			t.Errorf("the key is still held by %s", got)
+		}
+	})
+}
+
+// unsettled is a broker that takes every delivery back before it is settled.
+type unsettled struct{ *mem.Broker }
+
+func (b unsettled) Consume(ctx context.Context, cfg broker.ConsumeConfig) (broker.Consumer, error) {
+	c, err := b.Broker.Consume(ctx, cfg)
+	return unsettledConsumer{c}, err
+}
+
+type unsettledConsumer struct{ broker.Consumer }
+
+func (c unsettledConsumer) Next(ctx context.Context) (*broker.Delivery, error) {
+	d, err := c.Consumer.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lost := broker.NewDelivery(d.Message, func(context.Context, broker.Disposition) error { return broker.ErrStale })
+	lost.Queue = d.Queue
+	return lost, nil
+}
+
+func TestADeliveryThatIsLostLeavesItsKeyToWhoeverGetsItAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var running crowd
+		store, unique := limitmem.New(), uniqueSlow(&running, task.Both)
+		h := start(t, plan{limits: store, tasks: []task.Definition{unique}, wrap: func(b *mem.Broker) broker.Broker { return unsettled{b} }})
+		id := h.send(unique.S("a"))
+		h.outcome(id)
+		synctest.Wait()
+		if got := held(t, store, unique.Spec(), unique.S("a")); got != id {
+			t.Errorf("the key is held by %q, want %q, which runs elsewhere by now", got, id)
+		}
+	})
+}
+
+func TestAKeyThatWasLostIsNotGivenBackByWhoHadIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := limitmem.New()
+		unique := task.New("tasks.unique", func(ctx context.Context, _ none) (none, error) {
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			return none{}, nil
+		}, task.Unique(task.PerTask(), 30*time.Second, task.Both))
+		h := start(t, plan{limits: store, tasks: []task.Definition{unique}})
+		id := h.send(unique.S(none{}))
+		synctest.Wait()
+		key := limit.TaskKey(limit.KindUnique, "tasks.unique", "")
+		if err := store.Release(t.Context(), key, id); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10*time.Second + time.Millisecond)                                                                        // it learns of it
+		if _, err := store.Acquire(t.Context(), limit.Claim{Key: key, Owner: id, Places: 1, TTL: time.Minute}); err != nil { // delivered again, elsewhere
+			t.Fatal(err)
+		}
+		h.outcome(id)
+		synctest.Wait()
+		if got := held(t, store, unique.Spec(), unique.S(none{})); got != id {
+			t.Errorf("the key is held by %q, want %q", got, id)
+		}
+	})
+}
+
+func TestATaskThatWasAcknowledgedEarlyFailsWhenItsLockIsLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := limitmem.New()
+		unique := task.New("tasks.unique", func(ctx context.Context, _ none) (none, error) {
+			<-ctx.Done()
+			return none{}, ctx.Err()
+		}, task.Unique(task.PerTask(), 30*time.Second, task.Running), task.AckEarly())
+		h := start(t, plan{limits: store, tasks: []task.Definition{unique}})
+		id := h.send(unique.S(none{}))
+		synctest.Wait()
+		if err := store.Release(t.Context(), limit.TaskKey(limit.KindUnique, "tasks.unique", ""), id); err != nil {
+			t.Fatal(err)
+		}
+		if m := h.outcome(id); m.State != task.Failure || !strings.Contains(fmt.Sprint(m.Err()), "lock lost") {
+			t.Errorf("outcome = %s %v", m.State, m.Err())
+		}
+	})
+}
+
+// A place is lost while the call waits for a slot: it does not start.
+func TestATaskWhosePlaceIsLostBeforeItStartsWaitsForOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var running crowd
+		store := limitmem.New()
+		unique := uniqueSlow(&running, task.Running)
+		release := make(chan struct{})
+		block := task.New("tasks.block", func(context.Context, none) (none, error) { <-release; return none{}, nil })
+		h := start(t, plan{opts: worker.Options{Pool: pool.Threads, Concurrency: 1}, limits: store, tasks: []task.Definition{unique, block}})
+		h.send(block.S(none{}))
+		id := h.send(unique.S("a"))
+		synctest.Wait()
+		req, _ := unique.S("a").Request(nil)
+		key, _ := unique.Spec().Unique.Key.Of(unique.Spec(), req)
+		name := limit.TaskKey(limit.KindUnique, unique.Name(), key)
+		if err := store.Release(t.Context(), name, id); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Acquire(t.Context(), limit.Claim{Key: name, Owner: "other", Places: 1, TTL: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second) // it learns of it
+		close(release)
+		time.Sleep(10 * time.Second)
+		if n := running.all.Load(); n != 0 {
+			t.Errorf("%d ran beside the other one", n)
+		}
+		if m := h.outcome(id); m.State != task.Success {
+			t.Errorf("outcome = %s", m.State)
 		}
 	})
 }

@@ -31,7 +31,7 @@ const (
 
 // permits are what an execution has of the limits of its task.
 type permits struct {
-	marks broker.Table // what the message notes when it waits; nil removes
+	marks broker.Table // what the message notes when it waits
 
 	mu      sync.Mutex // guards the fields below
 	places  []place
@@ -120,11 +120,7 @@ func (e *execution) waiting(now time.Time) broker.Message {
 		return msg
 	}
 	wire.Postpone(&msg, e.req.ETA)
-	for name, v := range e.permits.marks {
-		if msg.Headers[name] = v; v == nil {
-			delete(msg.Headers, name)
-		}
-	}
+	maps.Copy(msg.Headers, e.permits.marks)
 	return msg
 }
 

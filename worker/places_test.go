@@ -113,6 +113,23 @@ func TestWhatWaitsForAPlaceHoldsUpNobodyElse(t *testing.T) {
 	})
 }
 
+func TestWhatWaitsForItsTurnHoldsNoPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var running crowd
+		both := slow(&running, task.MaxConcurrent(1), task.RateLimit("1/h", task.PerArgument("arg")))
+		h := start(t, plan{opts: worker.Options{Concurrency: 4}, tasks: []task.Definition{both}})
+		h.outcome(h.send(both.S("a")))
+		h.send(both.S("a"))
+		synctest.Wait()
+		began := time.Now()
+		h.outcome(h.send(both.S("b")))
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the place of a call that waits for its turn was free after %s", took)
+		}
+	})
+}
+
 func uniqueSlow(c *crowd, mode task.UniqueMode, opts ...task.Option) *task.Task[string, none] {
 	return slow(c, append(opts, task.Unique(task.AllArguments(), time.Minute, mode))...)
 }

@@ -64,7 +64,7 @@ func (r *rated) lineUp(ctx context.Context) (hindrance, error) {
 	case err != nil || wait <= turnNear:
 		return hindrance{}, err
 	case wait > horizon:
-		return hindrance{wait: horizon/2 + r.w.line(ctx, "line "+r.key, r.rate), marks: broker.Table{headerTurn: nil}}, nil
+		return hindrance{wait: horizon/2 + r.w.line(ctx, "line "+r.key, r.rate)}, nil
 	}
 	return hindrance{wait: wait, marks: broker.Table{headerTurn: true}}, nil
 }

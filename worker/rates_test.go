@@ -123,6 +123,30 @@ func TestASlowRateIsKeptBeyondTheHorizonOfItsTurns(t *testing.T) {
 	}
 }
 
+func TestWhatIsBeyondTheHorizonComesOneByOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var s starts
+		limited := work(&s, task.RateLimit("20/s"))
+		h := start(t, plan{tasks: []task.Definition{limited}})
+		for range 4000 {
+			h.send(limited.S(""))
+		}
+		time.Sleep(time.Second)
+		for received := h.worker.Stats().Received; len(s.of("")) < 4000; {
+			time.Sleep(time.Second)
+			now := h.worker.Stats().Received
+			if now-received > 200 {
+				t.Fatalf("%d came within a second, at 20/s", now-received)
+			}
+			received = now
+		}
+		if n := h.worker.Stats().Received; n > 4*4000 {
+			t.Errorf("4000 calls came %d times", n)
+		}
+	})
+}
+
 func TestABurstMayStartAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
