@@ -26,7 +26,8 @@ const (
 // error has failed the transaction; one that wraps outbox.ErrNoTable says how the table is made.
 //
 // The broker need not be there. Only with rpc:// as result backend is it asked for the queue to answer to: when it is away, nobody will
-// know the outcome of the call, and the result says so. tx is a pgx.Tx, or what outbox.SQL makes of a transaction of database/sql.
+// know the outcome of the call, and the result says so. That a call is a duplicate of one of a task that is task.Unique is found out by the
+// worker alone: a key that was taken here could not be given back when the transaction is rolled back. tx is a pgx.Tx, or what outbox.SQL makes of a transaction of database/sql.
 func (a *App) SendTx(ctx context.Context, tx outbox.Tx, s task.Signature) (*task.Result[any], error) {
 	results, err := a.SendBatchTx(ctx, tx, []task.Signature{s})
 	if err == nil {
@@ -43,9 +44,11 @@ func (a *App) SendTx(ctx context.Context, tx outbox.Tx, s task.Signature) (*task
 func (a *App) SendBatchTx(ctx context.Context, tx outbox.Tx, batch []task.Signature) ([]*task.Result[any], error) {
 	entries, results, errs := make([]outbox.Entry, len(batch)), make([]*task.Result[any], len(batch)), make([]error, len(batch))
 	sent := make([]task.Signature, len(batch))
+	bounded, cancel := context.WithTimeout(ctx, expectWait)
+	defer cancel()
 	for i, s := range batch {
 		if sent[i], errs[i] = a.complete(ctx, s, time.Now()); errs[i] == nil {
-			entries[i], results[i], errs[i] = a.enter(ctx, sent[i])
+			entries[i], results[i], errs[i] = a.enter(ctx, bounded, sent[i])
 		}
 	}
 	if err := (&task.BatchError{Errors: errs}); len(err.Unwrap()) > 0 {
@@ -60,18 +63,15 @@ func (a *App) SendBatchTx(ctx context.Context, tx outbox.Tx, batch []task.Signat
 	return results, nil
 }
 
-// enter makes the row of a call that is complete, and the handle of its result.
-func (a *App) enter(ctx context.Context, s task.Signature) (outbox.Entry, *task.Result[any], error) {
-	c, mute, err := a.prepareTx(ctx, s)
+// enter makes the row of a call that is complete, and the handle of its result. The broker is waited for until bounded is over.
+func (a *App) enter(ctx, bounded context.Context, s task.Signature) (outbox.Entry, *task.Result[any], error) {
+	c, err := a.prepareTx(ctx, bounded, s)
 	if err != nil {
 		return outbox.Entry{}, nil, err
 	}
 	e := entryOf(c.Outgoing, c.msg)
 	if err := e.Check(); err != nil {
 		return e, nil, c.failed(&unsendable{err})
-	}
-	if mute != nil {
-		return e, task.NewResult[any](c.ID, lookup{app: a, mute: mute}), nil
 	}
 	return e, a.result(c), nil
 }
@@ -91,27 +91,28 @@ func (s txSender) Send(ctx context.Context, call task.Signature) (*task.Result[a
 	return s.app.SendTx(ctx, s.tx, call)
 }
 
-// prepareTx makes the message of a call that is complete, without a broker where that can be. mute says why nobody will know the outcome.
-func (a *App) prepareTx(ctx context.Context, s task.Signature) (c *call, mute, err error) {
+// prepareTx makes the message of a call that is complete, without a broker where that can be.
+func (a *App) prepareTx(ctx, bounded context.Context, s task.Signature) (*call, error) {
 	if s.IgnoreResult || s.ReplyTo != "" || !a.answered() {
-		c, err = a.prepare(ctx, &connection{}, s)
+		c, err := a.prepare(ctx, &connection{}, s)
 		if err == nil && !s.IgnoreResult && !a.answered() && (a.cfg.Results != nil || scheme(a.cfg.ResultBackend) != schemeDisabled) {
 			c.results = lookup{app: a}
 		}
-		return c, nil, err
+		return c, err
 	}
-	bounded, cancel := context.WithTimeout(ctx, expectWait)
-	defer cancel()
+	var c *call
 	conn, err := a.connect(bounded)
 	if err == nil {
 		c, err = a.prepare(bounded, &connection{results: conn.results}, s)
 	}
 	if !errors.Is(err, broker.ErrUnavailable) || ctx.Err() != nil {
-		return c, nil, err
+		return c, err
 	}
-	mute = fmt.Errorf("the broker was away when the call was put into the outbox, and with it the queue to answer to: %w", err)
-	c, err = a.prepare(ctx, &connection{}, s)
-	return c, mute, err
+	mute := fmt.Errorf("the broker was away when the call was put into the outbox, and with it the queue to answer to: %w", err)
+	if c, err = a.prepare(ctx, &connection{}, s); err == nil {
+		c.mute = mute
+	}
+	return c, err
 }
 
 // answered reports whether outcomes are messages to a queue of this process.

@@ -170,6 +170,26 @@ func TestACallInATransactionNeedsNoBroker(t *testing.T) {
 	}
 }
 
+func TestATransactionThatIsRolledBackKeepsNoUniqueCallFromBeingSent(t *testing.T) {
+	t.Parallel()
+	_, pool := database(t)
+	once := task.New("once", func(context.Context, struct{}) (int, error) { return 1, nil }, task.Unique(task.PerTask(), time.Hour, task.Both))
+	app := newApp(t, taskq.Config{}, once)
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := once.Send(t.Context(), app.Tx(tx), struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := once.Send(t.Context(), app, struct{}{}); err != nil {
+		t.Errorf("it is taken for a duplicate of a call that was never sent: %v", err)
+	}
+}
+
 func TestTheAnswerToACallInATransactionIsKeptInAnyStore(t *testing.T) {
 	t.Parallel()
 	cfg, pool := database(t)
@@ -294,6 +314,10 @@ func TestARelayElsewhereSendsWhatWorkersLeaveToIt(t *testing.T) {
 	}
 	if _, err := direct.Get(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	var relays int // the test's own connections have no name
+	if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'taskq' AND datname = current_database()").Scan(&relays); err != nil || relays > 0 {
+		t.Errorf("%d relays are connected, %v", relays, err)
 	}
 	if got := rows(t, pool); !slices.Equal(got, []string{sent.ID()}) {
 		t.Errorf("%v are in the outbox, want %s", got, sent.ID())

@@ -48,6 +48,8 @@ func (a *App) Group(ctx context.Context, id string) (*task.Result[any], error) {
 func (a *App) result(c *call) *task.Result[any] {
 	results := lookup{app: a}
 	switch {
+	case c.mute != nil:
+		results.mute = c.mute
 	case c.IgnoreResult:
 		results.mute = task.ErrResultIgnored
 	case c.results == nil && c.ReplyTo != "":

@@ -70,6 +70,7 @@ type call struct {
 	wire.Outgoing
 	msg     broker.Message
 	results task.Results // nil: nobody keeps the outcome
+	mute    error        // why nobody will know it, where it would be kept otherwise; nil when nothing is in the way
 }
 
 // noteChild notes a call that was sent as a child of the task that sent it.

@@ -301,7 +301,12 @@ func TestLargeBodiesAreReadAFewAtATime(t *testing.T) {
 		e.Message.Body = make([]byte, 9<<20)
 		insert(t, pool, e)
 	}
-	relay(t, cfg, b)
+	relay(t, cfg, publisher{b, func(ctx context.Context, to broker.BatchPublisher, batch []broker.Posting) []error {
+		if len(batch) > 2 {
+			t.Errorf("%d bodies of 9 MB are in memory at once", len(batch))
+		}
+		return to.PublishBatch(ctx, batch)
+	}})
 	inOrder(t, got.await(5))
 	got.once(pool)
 }
