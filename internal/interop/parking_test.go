@@ -73,13 +73,13 @@ func publishEarly(t testing.TB, b broker.Broker, n int, eta time.Time) {
 	}
 }
 
-func addition(context.Context, struct {
+// numbers are the arguments of the recorded call.
+type numbers struct {
 	X int `task:"x"`
 	Y int `task:"y"`
-},
-) (int, error) {
-	return 0, nil
 }
+
+func addition(_ context.Context, n numbers) (int, error) { return n.X + n.Y, nil }
 
 // heap is how much memory is in use.
 func heap() uint64 {
