@@ -57,6 +57,7 @@ func TestTheFirstRouteThatFitsDecides(t *testing.T) {
 		"not inside":      {"my.video.cut", nil, broker.Address{RoutingKey: "rest"}, "rest", 0, `routes[12], match "*"`},
 		"options":         {"kept", nil, broker.Address{RoutingKey: "celery"}, "celery", 9, "the default"},
 		"shell":           {"q1xa", nil, broker.Address{RoutingKey: "shell"}, "shell", 0, `routes[5], match "q?[xy][!z]"`},
+		"to the end":      {"q1xab", nil, broker.Address{RoutingKey: "rest"}, "rest", 0, `routes[12], match "*"`},
 		"no shell":        {"q1xz", nil, broker.Address{RoutingKey: "rest"}, "rest", 0, `routes[12], match "*"`},
 		"bracket":         {"odd[", nil, broker.Address{RoutingKey: "odd"}, "odd", 0, `routes[6], match "odd["`},
 		"function":        {"any", []task.SendOption{task.Header("tenant", "acme")}, broker.Address{RoutingKey: "tenant-acme"}, "tenant-acme", 7, "routes[7], a function"},
@@ -108,6 +109,32 @@ func TestARouteGivesOptionsThatAreLeftOpen(t *testing.T) {
 	}
 }
 
+// What Python says of a step of a chain may name a queue, an exchange and a key.
+func TestACallWithQueueExchangeAndKeyGoesWhereCelerySendsIt(t *testing.T) {
+	t.Parallel()
+	topic := taskq.Queue{Name: "topic", Exchange: broker.Exchange{Kind: broker.Topic}}
+	direct := newApp(t, taskq.Config{Queues: []taskq.Queue{{Name: "celery"}, topic}})
+	byTopic := newApp(t, taskq.Config{DefaultQueue: "topic", Queues: []taskq.Queue{topic}})
+	for name, tt := range map[string]struct {
+		app  *taskq.App
+		call task.CallOptions
+		want broker.Address
+	}{
+		"all three":            {direct, task.CallOptions{Queue: "celery", Exchange: "e", RoutingKey: "k"}, broker.Address{Exchange: "e", RoutingKey: "k"}},
+		"no key":               {direct, task.CallOptions{Queue: "celery", Exchange: "e"}, broker.Address{RoutingKey: "celery"}},
+		"no key, topic":        {direct, task.CallOptions{Queue: "topic", Exchange: "e"}, broker.Address{Exchange: "e"}},
+		"queue and key":        {direct, task.CallOptions{Queue: "celery", RoutingKey: "k"}, broker.Address{RoutingKey: "celery"}},
+		"queue and key, topic": {direct, task.CallOptions{Queue: "topic", RoutingKey: "k"}, broker.Address{Exchange: "topic", RoutingKey: "k"}},
+		"key":                  {direct, task.CallOptions{RoutingKey: "k"}, broker.Address{RoutingKey: "k"}},
+		"key, topic":           {byTopic, task.CallOptions{RoutingKey: "k"}, broker.Address{Exchange: "topic", RoutingKey: "k"}},
+	} {
+		d, err := tt.app.Destination(t.Context(), task.Signature{Task: "t", CallOptions: tt.call})
+		if err != nil || d.Address != tt.want {
+			t.Errorf("%s: goes to %+v, %v, want %+v", name, d.Address, err, tt.want)
+		}
+	}
+}
+
 func TestRoutesThatLeadNowhereAreRefused(t *testing.T) {
 	t.Parallel()
 	decide := func(context.Context, task.Signature) (taskq.Route, bool) { return taskq.Route{}, true }
@@ -155,7 +182,7 @@ func TestAllThatIsSentIsRouted(t *testing.T) {
 	work(t, app)
 	want := map[string]int{"feed.a from feeds by /feeds": 2, "video.b from media by files/media.video": 3, "other from celery by /celery": 1}
 	last := task.Signature{Task: "feed.a"}
-	linked := task.Signature{Task: "video.b"}.With(task.Link(last))
+	linked := task.Signature{Task: "video.b"}.With(task.Link(last), task.Countdown(10*time.Millisecond))
 	if _, err := app.Send(t.Context(), task.Signature{Task: "other"}.With(task.Link(linked))); err != nil {
 		t.Fatal(err)
 	}
