@@ -17,7 +17,7 @@ func routing() taskq.Config {
 			{Name: "celery"},
 			{Name: "high", MaxPriority: 10},
 			{Name: "media", Exchange: broker.Exchange{Name: "files", Kind: broker.Topic}, RoutingKey: "media.#"},
-			{Name: "reports", Type: broker.Quorum, DeadLetterRoutingKey: "reports.lost", MessageTTL: time.Hour},
+			{Name: "reports", Type: broker.Quorum, MessageTTL: time.Hour, MaxLength: 100_000},
 		},
 		Routes: taskq.Routes{
 			{Match: "orders.*", Queue: "high", Options: []task.CallOption{task.Priority(5)}},
