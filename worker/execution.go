@@ -117,15 +117,13 @@ func (e *execution) interruptible(cancel context.CancelCauseFunc) {
 	e.cancel = cancel
 }
 
-// interrupt cancels the context of the handler, from any goroutine. It reports whether a handler runs.
-func (e *execution) interrupt(cause error) bool {
+// interrupt cancels the context of the handler while it runs, from any goroutine.
+func (e *execution) interrupt(cause error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.cancel == nil {
-		return false
+	if e.cancel != nil {
+		e.cancel(cause)
 	}
-	e.cancel(cause)
-	return true
 }
 
 // isHandling reports whether a handler runs.
