@@ -203,9 +203,7 @@ func (c *collector) watch(ctx context.Context) {
 			continue
 		}
 		if c.w.takeTurn(ctx) {
-			if wait, _ := c.remaining(); wait <= 0 { // it has not become full meanwhile, and another one begun
-				c.submit(ctx, c.take())
-			}
+			c.submit(ctx, c.take())
 			<-c.w.turn
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,12 +112,14 @@ func TestTheShortestTimeLimitHoldsForTheBatch(t *testing.T) {
 			<-ctx.Done()
 			<-calls[1].Context().Done() // it ends with the batch's
 			return ctx.Err()
-		}, task.BatchSize(2), task.SoftTimeLimit(time.Hour))
+		}, task.BatchSize(3), task.SoftTimeLimit(time.Hour))
 		h := start(t, plan{opts: opts, tasks: []task.Definition{soft}})
 		began := time.Now()
 		first := h.send(soft.S(pair{}))
 		second := h.send(soft.S(pair{}, task.SoftTimeLimit(3*time.Second)))
+		third := h.send(soft.S(pair{}))
 		wantValue(t, h.outcome(first), 1)
+		h.wantFailure(third, "SoftTimeLimitExceeded")
 		h.wantFailure(second, "SoftTimeLimitExceeded")
 		if took := time.Since(began); took != 3*time.Second {
 			t.Errorf("the batch took %s, want 3 s", took)
@@ -127,13 +130,20 @@ func TestTheShortestTimeLimitHoldsForTheBatch(t *testing.T) {
 func TestABatchThatOutlastsItsHardLimitIsGivenUpWithItsSlot(t *testing.T) {
 	inEveryPool(t, func(t *testing.T, opts worker.Options) {
 		hold := make(chan struct{})
+		var returned atomic.Int32
+		counts := func(next task.Handler) task.Handler {
+			return task.HandlerFunc(func(ctx context.Context, req *task.Request) (any, error) {
+				defer returned.Add(1)
+				return next.Handle(ctx, req)
+			})
+		}
 		stuck := task.NewBatch("tasks.stuck", func(_ context.Context, calls []*adding) error {
 			<-hold
 			for _, c := range calls {
 				c.Succeed(1) // too late
 			}
 			return nil
-		}, task.BatchSize(3), task.TimeLimit(5*time.Second))
+		}, task.BatchSize(3), task.TimeLimit(5*time.Second), task.With(counts))
 		h := start(t, plan{opts: opts, tasks: []task.Definition{stuck, add()}})
 		var ids []string
 		for range 3 {
@@ -146,6 +156,9 @@ func TestABatchThatOutlastsItsHardLimitIsGivenUpWithItsSlot(t *testing.T) {
 		synctest.Wait()
 		if st := h.worker.Stats(); st.Pool.Stuck != 1 || st.Running != 0 {
 			t.Errorf("stats = %+v, want one stuck slot and nothing that runs", st)
+		}
+		if n := returned.Load(); n != 3 {
+			t.Errorf("%d handlers have returned, want all: only the batch's function is stuck", n)
 		}
 		close(hold)
 	})
@@ -239,13 +252,16 @@ func TestARunningCallIsTerminatedWithoutItsBatch(t *testing.T) {
 				first, second, third := h.send(slow.S(pair{})), h.send(slow.S(pair{})), h.send(slow.S(pair{}))
 				synctest.Wait()
 				h.revoke(second, task.Terminate(signal))
+				if st := h.worker.Stats(); st.Pool.Stuck != 0 || st.Running != 3 {
+					t.Errorf("while the batch runs: stats = %+v", st)
+				}
 				close(hold)
 				wantValue(t, h.outcome(first), 3)
 				wantValue(t, h.outcome(third), 3)
 				h.wantRevoked(second, "terminated")
 				synctest.Wait()
 				if st := h.worker.Stats(); st.Pool.Stuck != 0 || st.Running != 0 {
-					t.Errorf("stats = %+v", st)
+					t.Errorf("in the end: stats = %+v", st)
 				}
 			})
 		})

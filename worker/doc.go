@@ -12,6 +12,9 @@
 // Before the first step, admit asks what became of earlier deliveries. A message that came again too often is a suspect, and the
 // quarantine runs it with the process for itself; it condemns what kills even so.
 //
+// Requests of a task that runs in batches are collected behind the gate, and one slot takes them together (batch, collector). Each is begun,
+// judged and settled on its own.
+//
 // Back-pressure is one fact: Submit waits while the slots are busy, so no delivery is asked for, so the broker holds back what is
 // beyond the prefetch.
 package worker

@@ -315,11 +315,15 @@ func TestABatchThatCannotBeStoredAsksForAnotherTryOfEachVisit(t *testing.T) {
 	}
 }
 
-func TestVisitsAreCopied(t *testing.T) {
+func TestVisitsAreCopiedAsTheyAre(t *testing.T) {
 	t.Parallel()
-	server := testserver.StartPostgres(t)
-	c := connect(t, server.URL)
-	r := newRecorder(t, accessrecord.Config{Database: server.URL})
+	database := testserver.Postgres(t)
+	c := connect(t, database)
+	shanghai, err := time.LoadLocation("Asia/Shanghai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRecorder(t, accessrecord.Config{Database: database, Location: shanghai})
 	s := newSlots(t, pool.Solo, 1, r)
 	if err := r.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
@@ -327,11 +331,16 @@ func TestVisitsAreCopied(t *testing.T) {
 	execute(t, c, `CREATE TABLE seen (query text)`)
 	execute(t, c, `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES (current_query()); RETURN NULL; END $$`)
 	execute(t, c, `CREATE TRIGGER note AFTER INSERT ON access_record FOR EACH STATEMENT EXECUTE FUNCTION note()`)
-	if err := errors.Join(s.together(t, numbered(0, 100)...)...); err != nil {
+	odd := sent{"odd", `{"path": "/\\N/\t\t|\n|\r\n\\.\b\f/", "source": "\t\n", "atime": "1900-01-01T00:00:00Z"}`} // when Shanghai's clock was 8:05:43 ahead
+	if err := errors.Join(s.together(t, append(numbered(0, 100), odd)...)...); err != nil {
 		t.Fatal(err)
 	}
 	rows, _ := c.Query(t.Context(), `SELECT left(query, 4) FROM seen`)
 	if seen, err := pgx.CollectRows(rows, pgx.RowTo[string]); err != nil || !slices.Equal(seen, []string{"COPY"}) {
 		t.Errorf("statements %q, %v; want one COPY", seen, err)
+	}
+	wantPaths(t, r, append(paths(0, 100), "/\\N/\t\t|\n|\r\n\\.\b\f/")...)
+	if got, want := query[time.Time](t, c, `SELECT min(atime) FROM access_record`), time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC); !got.Equal(want) {
+		t.Errorf("atime = %s, want %s", got, want)
 	}
 }
