@@ -160,6 +160,7 @@ func declare(t testing.TB, b broker.Broker, queue string) {
 func TestTwentyThousandEarlyTasksDoNotHoldUpAnOrdinaryOne(t *testing.T) {
 	const n = 20_000
 	c := pass(t, n) // alone, because of the heap
+	t.Logf("the heap grew by %d bytes in %s", c.growth, c.took)
 	if c.growth > 5<<20 {
 		t.Errorf("the heap grew by %d bytes", c.growth)
 	}
