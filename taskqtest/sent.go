@@ -105,7 +105,7 @@ func SentTo[A, R any](t testing.TB, app *App, def *task.Task[A, R]) []CallOf[A] 
 		call := CallOf[A]{Call: c}
 		if raw, ok := any(&call.Args).(*task.Arguments); ok { // of a task.Raw
 			*raw = c.Arguments
-		} else if err := c.Arguments.Decode(&call.Args); err != nil {
+		} else if err := c.Decode(&call.Args); err != nil {
 			t.Fatalf("taskqtest: %s: %v", c, err)
 		}
 		calls = append(calls, call)

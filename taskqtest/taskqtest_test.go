@@ -76,8 +76,8 @@ func TestADayOfRetriesAndDelaysTakesNoTime(t *testing.T) {
 			}
 		}
 	})
-	if real := time.Since(began); real > time.Minute {
-		t.Errorf("it took %s", real)
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("it took %s", took)
 	}
 }
 

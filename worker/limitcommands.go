@@ -27,7 +27,7 @@ func (w *Worker) commandRateLimit(ctx context.Context, call *control.Call) (any,
 	bad, invalid := errors.AsType[*task.RateError](err)
 	switch {
 	case invalid:
-		return nil, fmt.Errorf("Invalid rate limit string: ValueError(%s)", task.Repr(bad.Reason)) //nolint:staticcheck,revive // Celery's words
+		return nil, fmt.Errorf("Invalid rate limit string: ValueError(%s)", task.Repr(bad.Reason)) //nolint:staticcheck // Celery's words
 	case err != nil:
 		w.log.ErrorContext(ctx, "rate limit of an unknown task", "task", name)
 		return nil, errNoTask

@@ -29,7 +29,8 @@ func TestLimitsAreChangedByRemoteControl(t *testing.T) {
 			{"rate_limit", map[string]any{"task_name": "tasks.add", "rate_limit": ""}, `{"ok":"rate limit disabled successfully"}`},
 			{"rate_limit", map[string]any{"task_name": "no.such", "rate_limit": "1/s"}, `{"error":"unknown task"}`},
 			{
-				"rate_limit", map[string]any{"task_name": "no.such", "rate_limit": "often"},
+				"rate_limit",
+				map[string]any{"task_name": "no.such", "rate_limit": "often"},
 				`{"error":"Invalid rate limit string: ValueError(\"could not convert string to float: 'often'\")"}`,
 			},
 			{"rate_limit", map[string]any{"task_name": "tasks.add"}, "missing 1 required positional argument: 'rate_limit'"},
