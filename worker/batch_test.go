@@ -190,3 +190,29 @@ func TestResizingKeepsEnoughForFullBatches(t *testing.T) {
 		close(hold)
 	})
 }
+
+func TestLimitsOfABatchTaskCountItsCalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var s sums
+		sum := s.task(task.MaxConcurrent(2), task.BatchWait(time.Second))
+		h := start(t, plan{tasks: []task.Definition{sum}})
+		var ids []string
+		for i := range 6 {
+			ids = append(ids, h.send(sum.S(pair{i, i})))
+		}
+		for i, id := range ids {
+			wantValue(t, h.outcome(id), 2*i)
+		}
+		sizes, _ := s.seen()
+		total := 0
+		for _, n := range sizes {
+			if total += n; n > 2 {
+				t.Errorf("batches of %v, want none of more than 2", sizes)
+			}
+		}
+		if total != 6 {
+			t.Errorf("%d calls ran, want 6", total)
+		}
+	})
+}
