@@ -98,7 +98,7 @@ with app.producer_pool.acquire(block=True) as producer:
 	runWorker(t, newApp(t, url, slow, plain))
 	last := free.await(t, 20)[19]
 	at := limited.await(t, 200)
-	if n := slices.IndexFunc(at, last.Before); n < 0 || n > 100 {
+	if n := slices.IndexFunc(at, last.Before); n < 0 || n > 150 { // the delay queues have to be declared meanwhile
 		t.Errorf("%d limited tasks had started before the last of those behind them", n)
 	}
 	wantSlow(t, at, 20)
@@ -245,4 +245,43 @@ for args, kwargs in ((["tea", 2], {}), ([], {"count": 2.0, "item": "tea", "note"
 		t.Errorf("Celery's caller was told %q, want %s twice", strconv.Quote(got), want)
 	}
 	close(ends)
+}
+
+func TestCeleryChangesTheLimitsOfGoTasks(t *testing.T) {
+	t.Parallel()
+	url := testserver.AMQPVhost(t)
+	var starts tally
+	slow := task.New("slow", func(context.Context, int) (int, error) { starts.note(); return 0, nil }, task.RateLimit("1/h"))
+	app := newAppWith(t, url, worker.Options{Concurrency: 2, Hostname: "go@host"}, slow)
+	runWorker(t, app)
+	if _, err := slow.Send(t.Context(), app, 0); err != nil {
+		t.Fatal(err)
+	}
+	starts.await(t, 1) // it runs, so it listens
+	got := testserver.NewPython(t, testserver.PythonConfig{Broker: url}).Run(`
+from celery import Celery
+app = Celery("client")
+c = app.control
+for answer in (
+    c.rate_limit("slow", "100/s", reply=True, timeout=10, limit=1),
+    c.rate_limit("missing", "100/s", reply=True, timeout=10, limit=1),
+    c.rate_limit("slow", "often", reply=True, timeout=10, limit=1),
+    c.time_limit("slow", soft=5, hard=10, reply=True, timeout=10, limit=1),
+):
+    print(answer)
+`)
+	want := `[{'go@host': {'ok': 'new rate limit set successfully'}}]
+[{'go@host': {'error': 'unknown task'}}]
+[{'go@host': {'error': 'Invalid rate limit string: ValueError("could not convert string to float: \'often\'")'}}]
+[{'go@host': {'ok': 'time limits set successfully'}}]
+`
+	if got != want {
+		t.Errorf("answers:\n%s\nwant:\n%s", got, want)
+	}
+	for i := range 10 {
+		if _, err := slow.Send(t.Context(), app, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	starts.await(t, 11)
 }
