@@ -241,7 +241,7 @@ func TestADelayedCallWaitsInTheOutboxForItsTime(t *testing.T) {
 	now := task.New("now", func(context.Context, struct{}) (time.Time, error) { return time.Now(), nil })
 	app := newApp(t, taskq.Config{BrokerURL: "memory://", Outbox: cfg, DelayStoreAfter: -1}, now)
 	work(t, app)
-	const delay = 400 * time.Millisecond
+	const delay = 1500 * time.Millisecond
 	for name, sender := range map[string]task.Sender{"in a transaction": app.Tx(pool), "by itself": app} {
 		began := time.Now()
 		sent, err := now.Send(t.Context(), sender, struct{}{}, task.Countdown(delay))

@@ -40,6 +40,7 @@ type Relay struct {
 	conn     *pgx.ConnConfig
 	log      *slog.Logger
 	declared map[string]bool // queues that were declared
+	fault    faultLog        // that the relay waits for the end of
 }
 
 // NewRelay returns a relay. It connects to nothing.
@@ -67,17 +68,16 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 // Run publishes until ctx is done; what is on its way then is confirmed and deleted before it returns, for five seconds at the most.
 // A database or broker that is away, and a table that is missing, are waited for. It returns an error only when the broker was closed.
 func (r *Relay) Run(ctx context.Context) error {
-	var log faultLog
 	for wait := againFirst; ctx.Err() == nil; wait = min(2*wait, againLast) {
 		err := r.session(ctx, func() {
-			log.note(ctx, r.log, nil)
+			r.fault.note(ctx, r.log, nil)
 			wait = againFirst
 		})
 		if errors.Is(err, broker.ErrClosed) {
 			return fmt.Errorf("outbox: relay: %w", err)
 		}
 		if ctx.Err() == nil {
-			log.note(ctx, r.log, explain(err, r.cfg.Table))
+			r.fault.note(ctx, r.log, explain(err, r.cfg.Table))
 			pause(ctx, wait)
 		}
 	}
@@ -123,13 +123,15 @@ func (r *Relay) turn(ctx context.Context, l *lead) error {
 	if err := l.settle(ctx, done); err != nil {
 		return err
 	}
-	if done.away == nil {
-		return nil
+	if ctx.Err() == nil {
+		r.fault.note(ctx, r.log, done.away)
 	}
-	if errors.Is(done.away, broker.ErrClosed) {
+	switch {
+	case done.away == nil:
+		return nil
+	case errors.Is(done.away, broker.ErrClosed):
 		return done.away
 	}
-	r.log.WarnContext(ctx, "outbox waits for the broker", "error", done.away)
 	return l.idle(ctx, againFirst)
 }
 
