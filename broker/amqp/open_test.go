@@ -77,6 +77,7 @@ func TestSenselessConfigurationIsRefused(t *testing.T) {
 		"WriteTimeout":  {WriteTimeout: -1},
 		"BackoffMax":    {BackoffMin: time.Minute},
 		"ConfirmWindow": {ConfirmWindow: -1},
+		"Delays":        {Delays: "somewhere"},
 	} {
 		cfg.URL, cfg.Lazy = "amqp://localhost", true
 		refused(t, cfg, broker.ErrInvalid, word)

@@ -51,3 +51,38 @@ func TestDelaysAndExpiryRunOnVirtualTime(t *testing.T) {
 		}
 	})
 }
+
+func TestOfTheConsumersThatWaitTheOneOfHigherPriorityGetsTheMessage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		b := mem.NewServer().Open()
+		if err := b.Declare(ctx, broker.Topology{Queues: []broker.Queue{{Name: "q"}}}); err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan int, 2)
+		for _, priority := range []int{0, 7, 3} {
+			c, err := b.Consume(ctx, broker.ConsumeConfig{Queues: []string{"q"}, Prefetch: 1, Priority: priority})
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				if _, err := c.Next(ctx); err == nil {
+					got <- priority
+				}
+			}()
+		}
+		synctest.Wait()
+		for _, want := range []int{7, 3} {
+			if err := b.Publish(ctx, broker.Address{RoutingKey: "q"}, broker.Message{}); err != nil {
+				t.Fatal(err)
+			}
+			if priority := <-got; priority != want {
+				t.Errorf("the consumer of priority %d got it, want %d", priority, want)
+			}
+		}
+		if err := b.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+}
