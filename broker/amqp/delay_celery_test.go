@@ -176,17 +176,17 @@ func TestWhatCelerysQueuesCannotDelayTakesOurs(t *testing.T) {
 		delay time.Duration
 		by    string
 	}{
-		"less than a second": {b, broker.Address{Exchange: topic, RoutingKey: "shared"}, queue, 300 * time.Millisecond, "taskq.delay.due." + topic},
-		"a queue":            {b, broker.Address{RoutingKey: queue}, queue, time.Second, "taskq.delay.due"},
-		"a direct exchange":  {other, broker.Address{Exchange: direct, RoutingKey: "shared"}, second, time.Second, "taskq.delay.due." + direct},
+		"less than a second": {b, broker.Address{Exchange: topic, RoutingKey: "shared"}, queue, 300 * time.Millisecond, "taskq.delay.exchange.300." + topic},
+		"a queue":            {b, broker.Address{RoutingKey: queue}, queue, time.Second, "taskq.delay.queue.1000"},
+		"a direct exchange":  {other, broker.Address{Exchange: direct, RoutingKey: "shared"}, second, time.Second, "taskq.delay.exchange.1000." + direct},
 	} {
 		if err := c.b.PublishDelayed(timeout(t, patience), c.to, broker.Message{}, c.delay); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		consumer := consume(t, c.b, 1, c.queue)
 		d := next(t, consumer)
-		if d.Exchange != c.by || d.RoutingKey != c.to.RoutingKey {
-			t.Errorf("%s: it came by %s with the key %s, want %s and its own", name, d.Exchange, d.RoutingKey, c.by)
+		if d.Headers["x-first-death-queue"] != c.by || d.Exchange != c.to.Exchange || d.RoutingKey != c.to.RoutingKey {
+			t.Errorf("%s: it waited in %v and came by %q with the key %s, want %s and %+v", name, d.Headers["x-first-death-queue"], d.Exchange, d.RoutingKey, c.by, c.to)
 		}
 		ack(t, d)
 		if err := consumer.Close(timeout(t, patience)); err != nil {

@@ -66,6 +66,17 @@ func (q delayQueue) due() string {
 	return delayDue + "." + q.exchange
 }
 
+// sentTo is the exchange that a message was published to which comes by the given one: another when it was delayed.
+func sentTo(exchange string) string {
+	if to, delayed := strings.CutPrefix(exchange, delayDue+"."); delayed {
+		return to
+	}
+	if exchange == delayDue {
+		return ""
+	}
+	return exchange
+}
+
 // queue has no x-expires: RabbitMQ would delete it with its messages when nothing but publishing happened on it.
 func (q delayQueue) queue() broker.Queue {
 	queue := lookedAt(q.name())
@@ -205,7 +216,7 @@ func (b *Broker) sendOn(ctx context.Context, d destination) error {
 	}
 	var failed error
 	n, err := b.sift(ctx, []string{LostQueue}, func(_ string, lost *amqp091.Delivery) (remove, more bool) {
-		exchange := strings.TrimPrefix(strings.TrimPrefix(lost.Exchange, delayDue), ".") // it keeps the one that it first went through
+		exchange := sentTo(lost.Exchange) // it keeps the one that it first went through
 		p := parkedMessage(exchange, lost)
 		if destinationOf(p.To) != d {
 			return false, true

@@ -37,7 +37,7 @@ func (r received) deliver(autoAck bool) *broker.Delivery {
 		return nil
 	}
 	d := broker.NewDelivery(message(&r.Delivery), settle).WithStale(r.st.hasEnded)
-	d.Queue, d.Exchange, d.RoutingKey, d.Redelivered = r.queue, r.Exchange, r.RoutingKey, r.Redelivered
+	d.Queue, d.Exchange, d.RoutingKey, d.Redelivered = r.queue, sentTo(r.Exchange), r.RoutingKey, r.Redelivered
 	d.Count = r.count
 	d.Recovered = r.Redelivered && time.Now().Before(r.st.innocent)
 	if n, ok := d.Headers[headerDeliveryCount].(int64); ok {

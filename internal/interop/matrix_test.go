@@ -259,6 +259,8 @@ func (s *setting) neutralText(text string) string {
 		return "THE QUEUE"
 	case s.other:
 		return "THE OTHER QUEUE"
+	case "taskq.delay.due": // what a call comes by that Go delayed, to whoever looks: docs/delays.md
+		return ""
 	}
 	if rest, ok := strings.CutPrefix(text, s.queue+"."); ok {
 		return "THE QUEUE." + rest
