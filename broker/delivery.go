@@ -16,6 +16,9 @@ const (
 	Requeue
 	// Reject removes it, to the queue's dead-letter exchange when there is one.
 	Reject
+	// AckNow is Ack before work that must not be done twice: the broker is told before Settle returns, and not a moment later together
+	// with others.
+	AckNow
 )
 
 // String returns the name of the disposition in lower case.
@@ -27,6 +30,8 @@ func (d Disposition) String() string {
 		return "requeue"
 	case Reject:
 		return "reject"
+	case AckNow:
+		return "ack now"
 	}
 	return fmt.Sprintf("disposition(%d)", uint8(d))
 }
@@ -72,7 +77,7 @@ func (d *Delivery) IsStale() bool { return d.stale != nil && d.stale() }
 // Settle tells the broker what became of the delivery. It returns ErrSettled the second time, and ErrStale when the session or
 // lease that the delivery came with is gone; the broker hands the message out again then.
 func (d *Delivery) Settle(ctx context.Context, how Disposition) error {
-	if how < Ack || how > Reject {
+	if how < Ack || how > AckNow {
 		return fmt.Errorf("broker: settle with %s: %w", how, ErrInvalid)
 	}
 	if !d.settled.CompareAndSwap(false, true) {

@@ -65,7 +65,7 @@ func (e *execution) begin(ctx context.Context) (settle func()) {
 	if settle := e.enter(ctx); settle != nil {
 		return settle
 	}
-	if e.spec.AckEarly && e.w.settleDelivery(e.delivery, broker.Ack) != nil {
+	if e.spec.AckEarly && e.w.settleDelivery(e.delivery, broker.AckNow) != nil {
 		e.disown()
 		return e.drop // the broker hands it out again: at most once means not here
 	}

@@ -46,6 +46,20 @@ func TestManyAcksBecomeFewAndNoneCoversWhatIsUnfinished(t *testing.T) {
 	}
 }
 
+func TestAnAckNowIsWrittenAtOnce(t *testing.T) {
+	t.Parallel()
+	b := open(t, config(t, testserver.AMQP(t)))
+	queue := declared(t, b, broker.Queue{})
+	publish(t, b, queue, "only")
+	c := consume(t, b, 100, queue) // an ordinary acknowledgement would wait for others
+	if err := next(t, c).Settle(t.Context(), broker.AckNow); err != nil {
+		t.Fatal(err)
+	}
+	if acks := b.Stats().Acks; acks != 1 {
+		t.Errorf("%d acknowledgements were written when Settle returned, want 1", acks)
+	}
+}
+
 func TestLoneAckIsWrittenSoon(t *testing.T) {
 	t.Parallel()
 	b, other := open(t, config(t, testserver.AMQP(t))), open(t, config(t, testserver.AMQP(t)))

@@ -183,10 +183,15 @@ func (st *stream) settle(tag uint64, how broker.Disposition) error {
 	}
 	defer st.gate.leave()
 	var err error
-	if how == broker.Ack {
+	switch how {
+	case broker.Ack:
 		err = st.acknowledgeSoon(tag)
-	} else if err = st.refuse(tag, how == broker.Requeue); err != nil {
-		st.counts.stale.Add(1)
+	case broker.AckNow:
+		err = st.acknowledgeNow(tag)
+	default:
+		if err = st.refuse(tag, how == broker.Requeue); err != nil {
+			st.counts.stale.Add(1)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", broker.ErrStale, err)
@@ -227,6 +232,22 @@ func (st *stream) acknowledgeSoon(tag uint64) error {
 	}
 	st.mu.Unlock()
 	return st.flush()
+}
+
+// acknowledgeNow returns once the acknowledgement is written, together with those that wait.
+func (st *stream) acknowledgeNow(tag uint64) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.acks.settle(tag, true)
+	for st.writing { // that one goes on with it
+		st.idle.Wait()
+	}
+	err := st.write()
+	if err == nil && !st.s.alive() {
+		err = errLost // perhaps before it was written
+	}
+	st.closeWhenEmpty()
+	return err
 }
 
 // flush writes the acknowledgements that wait. When somebody does already, that one goes on with them.

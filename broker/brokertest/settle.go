@@ -23,6 +23,8 @@ func settleAck(f *fixture) {
 	f.publish(queue, "done")
 	c := f.consume(f, 1, queue)
 	f.settle(f.nextBody(c, "done"), broker.Ack)
+	f.publish(queue, "done now")
+	f.settle(f.nextBody(c, "done now"), broker.AckNow)
 	if err := c.Close(f.Context()); err != nil {
 		f.Fatalf("close: %v", err)
 	}

@@ -147,7 +147,7 @@ func (c *Consumer) settle(it *item, how broker.Disposition) error {
 	delete(c.unsettled, it)
 	q.unsettled--
 	switch how {
-	case broker.Ack:
+	case broker.Ack, broker.AckNow:
 	case broker.Requeue:
 		s.put(q, it)
 	case broker.Reject:
