@@ -18,7 +18,9 @@ func (w *Worker) gate(ctx context.Context, e *execution) bool {
 		return false
 	}
 	if wait := e.req.ETA.Sub(now); wait > 0 {
-		e.park(ctx, wait)
+		if e.claim() {
+			e.park(ctx, wait)
+		}
 		return false
 	}
 	return w.permit(ctx, e)

@@ -19,9 +19,8 @@ const (
 
 // park puts a delivery that came before its time back into the broker until then, and settles it once that is confirmed. It waits for a
 // place among those that are on their way, not for the confirm. However short the wait: a delay of up to 5 s is exact to 100 ms, and a
-// timer here would be one more place where a task waits.
+// timer here would be one more place where a task waits. The caller has claimed the execution.
 func (e *execution) park(ctx context.Context, wait time.Duration) {
-	e.claim()
 	e.yield(ctx, wait)
 	w, due := e.w, time.Now().Add(wait)
 	select {

@@ -38,7 +38,7 @@ type permits struct {
 	stop    context.CancelFunc // of the renewing; nil without
 	lost    bool               // a place is lost that the task needs
 	entered bool               // the task has started
-	kept    bool               // the message comes again, or is somebody else's: what it holds is not released
+	kept    bool               // the message comes again, or is somebody else's: shared places are not released
 	orphan  bool               // the execution is over, and its handler is not
 }
 
@@ -79,24 +79,27 @@ func (w *Worker) permit(ctx context.Context, e *execution) bool {
 // hinder settles what may not start. A limit that cannot be asked lets nothing through, and loses nothing.
 func (w *Worker) hinder(ctx context.Context, e *execution, h hindrance, err error) {
 	_, noKey := errors.AsType[*keyError](err)
+	if err != nil && !noKey && (ctx.Err() != nil || errors.Is(err, limit.ErrClosed)) {
+		e.giveBack()
+		return
+	}
+	if !e.claim() {
+		return
+	}
 	switch {
 	case noKey:
-		e.claim()
 		e.finish(failure(err, &e.spec.Settings), nil)
-	case err != nil && (ctx.Err() != nil || errors.Is(err, limit.ErrClosed)):
-		e.giveBack()
 	case err != nil:
 		e.standBack(ctx, w.comeAgain(ctx, e))
 	case h.duplicateOf != "":
 		w.log.InfoContext(ctx, "task was a duplicate", "task", e.req.DisplayName(), "id", e.req.ID, "of", h.duplicateOf)
-		e.claim()
 		e.finish(verdict{state: task.Revoked, err: &revoked{"duplicate of " + h.duplicateOf}, disposition: broker.Ack}, nil)
 	default:
 		e.standBack(ctx, h)
 	}
 }
 
-// standBack puts the request back into the broker until it comes again.
+// standBack puts the request back into the broker until it comes again. The caller has claimed the execution.
 func (e *execution) standBack(ctx context.Context, h hindrance) {
 	now := time.Now()
 	until := now.Add(h.wait)

@@ -7,11 +7,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/seed-399731e2/taskq/limit"
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// place is one that an execution holds. Its owner is the task's id: a delivery that comes again finds its own.
+// place is one that an execution holds. The owner of a shared one is the task's id: a delivery that comes again finds its own. In the
+// worker's own store it is the execution, because nobody else gives that place back.
 type place struct {
 	store limit.Store
 	limit.Claim
@@ -67,7 +70,7 @@ func (w *Worker) askCapacity(ctx context.Context, e *execution) (hindrance, erro
 	}
 	p := place{store: w.storeOf(c.Scope), runs: true, Claim: limit.Claim{Key: key, Owner: e.req.ID, Places: c.Places, TTL: c.TTL}}
 	if p.store == w.own {
-		p.TTL = forever
+		p.Owner, p.TTL = uuid.NewString(), forever
 	}
 	grant, err := w.acquire(ctx, e, p)
 	if err != nil || grant.Held {
@@ -167,7 +170,11 @@ func (e *execution) enter(ctx context.Context) (settle func()) {
 	}
 	p.mu.Unlock()
 	if lost {
-		return func() { e.standBack(ctx, e.w.comeAgain(ctx, e)) }
+		return func() {
+			if e.claim() {
+				e.standBack(ctx, e.w.comeAgain(ctx, e))
+			}
+		}
 	}
 	e.release(over)
 	return nil
@@ -236,7 +243,7 @@ func (e *execution) holdOn(ctx context.Context, v verdict) {
 	}
 }
 
-// disown leaves what the execution holds to whoever gets its message again.
+// disown leaves the shared places that the execution holds to whoever gets its message again.
 func (e *execution) disown() {
 	e.permits.mu.Lock()
 	defer e.permits.mu.Unlock()
@@ -252,19 +259,15 @@ func (e *execution) leave() {
 	p := &e.permits
 	p.mu.Lock()
 	p.endRenewing()
-	if p.kept {
-		p.mu.Unlock()
-		return
-	}
 	if e.isHandling() {
 		p.orphan = true
 		p.mu.Unlock()
 		return
 	}
-	asked := p.entered || slices.ContainsFunc(p.places, func(one place) bool { return one.waits })
-	over := p.take(func(place) bool { return true })
+	unasked := !p.kept && !p.entered && !slices.ContainsFunc(p.places, func(one place) bool { return one.waits })
+	over := e.over()
 	p.mu.Unlock()
-	if u := e.spec.Unique; u != nil && u.Mode&task.Queued != 0 && !asked && e.w.cfg.LimitStore != nil {
+	if u := e.spec.Unique; unasked && u != nil && u.Mode&task.Queued != 0 && e.w.cfg.LimitStore != nil {
 		if own, err := e.uniquePlace(); err == nil {
 			over = append(over, own)
 		}
@@ -278,10 +281,16 @@ func (e *execution) returned() {
 	p.mu.Lock()
 	var over []place
 	if p.orphan {
-		over = p.take(func(place) bool { return true })
+		over = e.over()
 	}
 	p.mu.Unlock()
 	e.release(over)
+}
+
+// over takes the places that the execution gives back at its end. Those in the worker's own store are among them in any case: no other
+// worker that gets the message could. The caller holds the permits' mu.
+func (e *execution) over() []place {
+	return e.permits.take(func(one place) bool { return !e.permits.kept || one.store == e.w.own })
 }
 
 func (p *permits) endRenewing() {
