@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/seed-399731e2/taskq/internal/mask"
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 )
 
 // Errors of an outbox. Test with errors.Is.
@@ -27,25 +27,25 @@ func explain(err error, t Table) error {
 	if err == nil {
 		return nil
 	}
-	switch state := sqlState(err); {
+	switch state := pgdial.State(err); {
 	case errors.Is(err, ErrNoTable):
 		return err
 	case state == "42P01", state == "3F000", state == "42703": // undefined table, schema or column
 		return noTable(t, err)
 	case state == "42501":
-		return fmt.Errorf("%w: grant INSERT on %s to who sends, and SELECT, UPDATE and DELETE, too, to who relays: %w", ErrAccess, t, plain(err))
+		return fmt.Errorf("%w: grant INSERT on %s to who sends, and SELECT, UPDATE and DELETE, too, to who relays: %w", ErrAccess, t, pgdial.Plain(err))
 	case strings.HasPrefix(state, "28"), state == "3D000":
-		return fmt.Errorf("%w: correct user, password and database in the URL, or permit it in pg_hba.conf: %w", ErrAccess, plain(err))
+		return fmt.Errorf("%w: correct user, password and database in the URL, or permit it in pg_hba.conf: %w", ErrAccess, pgdial.Plain(err))
 	case strings.HasPrefix(state, "57P"), strings.HasPrefix(state, "08"), strings.HasPrefix(state, "53"):
-		return fmt.Errorf("%w: %w", ErrUnavailable, plain(err))
+		return fmt.Errorf("%w: %w", ErrUnavailable, pgdial.Plain(err))
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return fmt.Errorf("%w: %w", ErrUnavailable, plain(err))
+		return fmt.Errorf("%w: %w", ErrUnavailable, pgdial.Plain(err))
 	}
 	if _, ok := errors.AsType[*net.OpError](err); ok || errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w: %w", ErrUnavailable, plain(err))
+		return fmt.Errorf("%w: %w", ErrUnavailable, pgdial.Plain(err))
 	}
-	return plain(err)
+	return pgdial.Plain(err)
 }
 
 func noTable(t Table, err error) error {
@@ -53,32 +53,5 @@ func noTable(t Table, err error) error {
 	if err == nil {
 		return remedy
 	}
-	return fmt.Errorf("%w: %w", remedy, plain(err))
+	return fmt.Errorf("%w: %w", remedy, pgdial.Plain(err))
 }
-
-// sqlState returns the server's code of five characters, "" when the error is not the server's.
-func sqlState(err error) string {
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return e.Code
-	}
-	return ""
-}
-
-// plain returns the error in one line and without secrets: pgx writes one line for each address that it tried.
-func plain(err error) error {
-	text := mask.Text(strings.Join(strings.Fields(err.Error()), " "))
-	if text == err.Error() {
-		return err
-	}
-	return &told{text, err}
-}
-
-// told is an error in other words.
-type told struct {
-	text string
-	err  error
-}
-
-func (e *told) Error() string { return e.text }
-
-func (e *told) Unwrap() error { return e.err }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 	"github.com/seed-399731e2/taskq/internal/record"
 )
 
@@ -56,7 +57,7 @@ func (l *lead) take(ctx context.Context, begun func()) error {
 // create makes the table, as far as the user may.
 func (l *lead) create(ctx context.Context) error {
 	err := l.timed(ctx, func(ctx context.Context) error { return migrate(ctx, l.conn, l.table) })
-	if sqlState(err) == "42501" {
+	if pgdial.State(err) == "42501" {
 		return noTable(l.table, err)
 	}
 	return err

@@ -2,24 +2,25 @@ package outbox
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 )
 
-// migration is one step to the table of this version. Steps are added, never changed.
-type migration struct {
-	version int
-	do      func(ctx context.Context, tx pgx.Tx, t Table) error
+// migrate makes the table, as far as it is missing.
+func migrate(ctx context.Context, c pgdial.Beginner, t Table) error {
+	return pgdial.Tables{
+		Schema: t.Schema, Name: t.name(), Quoted: []string{t.String()},
+		Steps: []func(context.Context, pgx.Tx) error{t.create},
+	}.Migrate(ctx, c)
 }
 
-func migrations() []migration { return []migration{{1, createTable}} }
-
-// createTable makes the table. What may go at once has no not_before, and is found by its id in an index of its own: rows that wait
+// create makes the table. What may go at once has no not_before, and is found by its id in an index of its own: rows that wait
 // for a far time are not passed over again and again. Rows come and go, so that the table is vacuumed by their number.
-func createTable(ctx context.Context, tx pgx.Tx, t Table) error {
+func (t Table) create(ctx context.Context, tx pgx.Tx) error {
 	index := func(name, on string) string {
-		return "CREATE INDEX " + quote(t.name()+name) + " ON " + t.String() + " " + on
+		return "CREATE INDEX " + pgdial.Quote("", t.name()+name) + " ON " + t.String() + " " + on
 	}
 	for _, statement := range []string{
 		"CREATE TABLE " + t.String() + ` (
@@ -44,78 +45,4 @@ func createTable(ctx context.Context, tx pgx.Tx, t Table) error {
 		}
 	}
 	return nil
-}
-
-// migrate does the steps that are missing, in one transaction. The lock makes others wait, so that each step is done once.
-func migrate(ctx context.Context, c *pgx.Conn, t Table) error {
-	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('taskq migrations', 0))"); err != nil {
-			return err
-		}
-		if err := createRecord(ctx, tx, t); err != nil {
-			return err
-		}
-		done, err := version(ctx, tx, t)
-		if err != nil {
-			return err
-		}
-		for _, m := range migrations() {
-			if m.version <= done {
-				continue
-			}
-			if err := m.do(ctx, tx, t); err != nil {
-				return fmt.Errorf("step %d of %s: %w", m.version, t, err)
-			}
-			if _, err := tx.Exec(ctx, "INSERT INTO "+t.steps()+" (name, version) VALUES ($1, $2)", t.name(), m.version); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// steps is the table that migrations of all tables of taskq in a schema are recorded in.
-func (t Table) steps() string { return t.in("taskq_migrations") }
-
-// createRecord makes the schema, and the table of the steps, when they are missing: asked for without need, "IF NOT EXISTS" wants
-// rights all the same.
-func createRecord(ctx context.Context, tx pgx.Tx, t Table) error {
-	if t.Schema != "" {
-		var found bool
-		if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", t.Schema).Scan(&found); err != nil {
-			return err
-		}
-		if !found {
-			if _, err := tx.Exec(ctx, "CREATE SCHEMA "+quote(t.Schema)); err != nil {
-				return err
-			}
-		}
-	}
-	if found, err := exists(ctx, tx, t.steps()); err != nil || found {
-		return err
-	}
-	_, err := tx.Exec(ctx, "CREATE TABLE "+t.steps()+` (
-		name text NOT NULL, version int NOT NULL, done_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (name, version)
-	)`)
-	return err
-}
-
-// version returns the last step that was done. When the table has been dropped since, all are done again.
-func version(ctx context.Context, tx pgx.Tx, t Table) (done int, err error) {
-	found, err := exists(ctx, tx, t.String())
-	if err != nil {
-		return 0, err
-	}
-	if !found {
-		_, err := tx.Exec(ctx, "DELETE FROM "+t.steps()+" WHERE name = $1", t.name())
-		return 0, err
-	}
-	err = tx.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM "+t.steps()+" WHERE name = $1", t.name()).Scan(&done)
-	return done, err
-}
-
-// exists reports whether there is a table of this quoted name.
-func exists(ctx context.Context, tx pgx.Tx, table string) (found bool, err error) {
-	err = tx.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&found)
-	return found, err
 }

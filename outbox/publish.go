@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 )
 
 // outcome is what became of the rows of a turn. Those that are in neither list were not answered, and stay as they are.
@@ -34,7 +35,7 @@ const maxError = 1000
 
 // text is the error as the database takes it.
 func (f refusal) text() string {
-	text := strings.ToValidUTF8(strings.ReplaceAll(plain(f.err).Error(), "\x00", ""), "\uFFFD")
+	text := strings.ToValidUTF8(strings.ReplaceAll(pgdial.Plain(f.err).Error(), "\x00", ""), "\uFFFD")
 	if len(text) > maxError {
 		text = strings.ToValidUTF8(text[:maxError], "") + "…"
 	}

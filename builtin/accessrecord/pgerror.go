@@ -3,8 +3,7 @@ package accessrecord
 import (
 	"errors"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 	"github.com/seed-399731e2/taskq/pool"
 )
 
@@ -22,7 +21,7 @@ func refused(err error) bool {
 
 // missing reports whether a table or column is not there.
 func missing(err error) bool {
-	switch sqlState(err) {
+	switch pgdial.State(err) {
 	case "42P01", "42703", "3F000": // undefined table, undefined column, invalid schema name
 		return true
 	}
@@ -31,7 +30,7 @@ func missing(err error) bool {
 
 // uncopyable reports whether a table takes no COPY: a view, or one with row-level security.
 func uncopyable(err error) bool {
-	switch sqlState(err) {
+	switch pgdial.State(err) {
 	case "0A000", "42809": // feature not supported, wrong object type
 		return true
 	}
@@ -39,7 +38,7 @@ func uncopyable(err error) bool {
 }
 
 // forbidden reports whether the user lacks a right.
-func forbidden(err error) bool { return sqlState(err) == "42501" }
+func forbidden(err error) bool { return pgdial.State(err) == "42501" }
 
 // misused reports whether the slot's connection was used in a way that is wrong in the program.
 func misused(err error) bool {
@@ -52,16 +51,8 @@ func misused(err error) bool {
 }
 
 func sqlClass(err error) string {
-	if state := sqlState(err); len(state) == 5 {
+	if state := pgdial.State(err); len(state) == 5 {
 		return state[:2]
-	}
-	return ""
-}
-
-// sqlState returns the server's code of five characters, "" when the error is not the server's.
-func sqlState(err error) string {
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return e.Code
 	}
 	return ""
 }

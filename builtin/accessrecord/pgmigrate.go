@@ -6,24 +6,13 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 )
 
-// migration is one step to the tables of this version. Steps are added, never changed.
-type migration struct {
-	version int
-	do      func(ctx context.Context, tx pgx.Tx, t tables) error
-}
-
-func migrations() []migration {
-	return []migration{
-		{1, createVisits},
-		{2, createLedger},
-	}
-}
-
 // createVisits makes the table with the widths of the limits of Visit. A table that exists is somebody else's and left alone.
-func createVisits(ctx context.Context, tx pgx.Tx, t tables) error {
-	if found, err := exists(ctx, tx, t.visits); err != nil || found {
+func (t tables) createVisits(ctx context.Context, tx pgx.Tx) error {
+	if found, err := pgdial.Exists(ctx, tx, t.visits); err != nil || found {
 		return err
 	}
 	_, err := tx.Exec(ctx, fmt.Sprintf(`CREATE TABLE %s (
@@ -45,7 +34,7 @@ func createVisits(ctx context.Context, tx pgx.Tx, t tables) error {
 }
 
 // createLedger makes the table of the task ids that are stored. Old rows may be deleted once their tasks cannot come again.
-func createLedger(ctx context.Context, tx pgx.Tx, t tables) error {
+func (t tables) createLedger(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS "+t.ledger+" (task_id text PRIMARY KEY, stored_at timestamptz NOT NULL DEFAULT now())")
 	return err
 }
@@ -69,77 +58,10 @@ func (p *postgres) prepare(ctx context.Context, c *pgx.Conn) error {
 	return nil
 }
 
-// migrate does the steps that are missing, in one transaction. The lock makes others wait, so that each step is done once.
+// migrate does the steps that are missing.
 func migrate(ctx context.Context, c *pgx.Conn, t tables) error {
-	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('taskq migrations', 0))"); err != nil {
-			return err
-		}
-		if err := createRecord(ctx, tx, t); err != nil {
-			return err
-		}
-		done, err := version(ctx, tx, t)
-		if err != nil {
-			return err
-		}
-		for _, m := range migrations() {
-			if m.version <= done {
-				continue
-			}
-			if err := m.do(ctx, tx, t); err != nil {
-				return fmt.Errorf("step %d of %s: %w", m.version, t.visits, err)
-			}
-			if _, err := tx.Exec(ctx, "INSERT INTO "+t.record+" (name, version) VALUES ($1, $2)", t.table, m.version); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return pgdial.Tables{
+		Schema: t.schema, Name: t.table, Quoted: []string{t.visits, t.ledger},
+		Steps: []func(context.Context, pgx.Tx) error{t.createVisits, t.createLedger},
+	}.Migrate(ctx, c)
 }
-
-// createRecord makes the schema, and the table that steps are recorded in, when they are missing: asked for without need, "IF NOT
-// EXISTS" wants rights all the same.
-func createRecord(ctx context.Context, tx pgx.Tx, t tables) error {
-	if t.schema != "" {
-		var found bool
-		if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", t.schema).Scan(&found); err != nil {
-			return err
-		}
-		if !found {
-			if _, err := tx.Exec(ctx, "CREATE SCHEMA "+quote(t.schema)); err != nil {
-				return err
-			}
-		}
-	}
-	if found, err := exists(ctx, tx, t.record); err != nil || found {
-		return err
-	}
-	_, err := tx.Exec(ctx, "CREATE TABLE "+t.record+` (
-		name text NOT NULL, version int NOT NULL, done_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (name, version)
-	)`)
-	return err
-}
-
-// version returns the last step that was done. When a table has been dropped since, all are done again; none harms what is there.
-func version(ctx context.Context, tx pgx.Tx, t tables) (done int, err error) {
-	for _, table := range []string{t.visits, t.ledger} {
-		found, err := exists(ctx, tx, table)
-		if err != nil {
-			return 0, err
-		}
-		if !found {
-			_, err := tx.Exec(ctx, "DELETE FROM "+t.record+" WHERE name = $1", t.table)
-			return 0, err
-		}
-	}
-	err = tx.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM "+t.record+" WHERE name = $1", t.table).Scan(&done)
-	return done, err
-}
-
-// exists reports whether there is a table of this quoted name.
-func exists(ctx context.Context, tx pgx.Tx, table string) (found bool, err error) {
-	err = tx.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&found)
-	return found, err
-}
-
-func quote(name string) string { return pgx.Identifier{name}.Sanitize() }

@@ -7,55 +7,45 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 )
 
 // columns are those of a visit, in the order of the fields of Visit.
 const columns = "path, query_str, address, user_agent, referer, atime, source"
 
-// maxTable is how long the table's name may be, in bytes: names of PostgreSQL have 63, and those of indexes are made of it.
-const maxTable = 63 - len("_address_idx")
+// maxTable is how long the table's name may be, in bytes: those of indexes are made of it.
+const maxTable = pgdial.MaxName - len("_address_idx")
 
 // tables are the names that a store uses, plain and quoted.
 type tables struct {
-	schema, table          string // plain; schema may be ""
-	visits, ledger, record string // quoted, with schema
+	schema, table  string // plain; schema may be ""
+	visits, ledger string // quoted, with schema
 }
 
 func newTables(schema, table string) (tables, error) {
-	if err := checkName("schema", schema, 63); schema != "" && err != nil {
+	if err := checkName("schema", schema, pgdial.MaxName); schema != "" && err != nil {
 		return tables{}, err
 	}
 	if err := checkName("table", table, maxTable); err != nil {
 		return tables{}, err
 	}
-	in := func(name string) string {
-		if schema == "" {
-			return quote(name)
-		}
-		return quote(schema) + "." + quote(name)
-	}
 	return tables{
 		schema: schema, table: table,
-		visits: in(table), ledger: in(table + "_task_ids"), record: in("taskq_migrations"),
+		visits: pgdial.Quote(schema, table), ledger: pgdial.Quote(schema, table+"_task_ids"),
 	}, nil
 }
 
-// checkName refuses names that are surely a mistake; all others are quoted.
 func checkName(what, name string, limit int) error {
-	switch {
-	case name == "" || len(name) > limit:
-		return fmt.Errorf("accessrecord: %s %q: want 1 to %d bytes", what, name, limit)
-	case strings.Contains(name, "."):
-		return fmt.Errorf("accessrecord: %s %q has a dot: give the schema and the table apart", what, name)
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.Contains(name, `"`):
-		return fmt.Errorf("accessrecord: %s %q: quotes and control characters are not allowed", what, name)
+	if err := pgdial.CheckName(name, limit); err != nil {
+		return fmt.Errorf("accessrecord: %s %q: %w", what, name, err)
 	}
 	return nil
 }
+
+func quote(name string) string { return pgdial.Quote("", name) }
 
 // insert is the statement that stores a visit unless the ledger knows the task id, in one round trip. The ledger is a table of its
 // own, so that the visits' one may belong to somebody else.

@@ -157,8 +157,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	defer conn.Release()
 	version, err := version(ctx, conn.Conn())
 	if err == nil && version < len(steps()) {
-		// read committed, whatever the database's default is: who waited for the lock must see what the other one made
-		err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error { return migrate(ctx, tx) })
+		err = pgdial.Alone(ctx, conn, func(tx pgx.Tx) error { return migrate(ctx, tx) })
 		if err == nil {
 			s.cfg.Logger.InfoContext(ctx, "tables of limits created", "table", placesTable)
 		}
@@ -184,11 +183,8 @@ func version(ctx context.Context, q querier) (version int, err error) {
 	return version, q.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM "+versionTable).Scan(&version)
 }
 
-// migrate applies the steps that are missing. The lock makes others wait, so that it is done once.
+// migrate applies the steps that are missing.
 func migrate(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('taskq migrations', 0))"); err != nil {
-		return err
-	}
 	if _, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS "+versionTable+" (version integer NOT NULL PRIMARY KEY)"); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seed-399731e2/taskq/internal/pgdial"
 	"github.com/seed-399731e2/taskq/result"
 )
 
@@ -113,13 +114,10 @@ func migrations() []string {
 	}
 }
 
-// create makes the tables where there is no Django, in one transaction. The lock makes others wait, so that it is done once. A table
-// that is there is left alone, and so is the database of a Django site.
+// create makes the tables where there is no Django, once. A table that is there is left alone, and so is the database of
+// a Django site.
 func create(ctx context.Context, c *pgx.Conn) error {
-	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('taskq migrations', 0))"); err != nil {
-			return err
-		}
+	return pgdial.Alone(ctx, c, func(tx pgx.Tx) error {
 		django, err := site(ctx, tx)
 		if err != nil {
 			return err
@@ -130,8 +128,8 @@ func create(ctx context.Context, c *pgx.Conn) error {
 		}
 		var made []string
 		for _, table := range schema() {
-			var found bool
-			if err := tx.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", table.name).Scan(&found); err != nil {
+			found, err := pgdial.Exists(ctx, tx, table.name)
+			if err != nil {
 				return err
 			}
 			if found {
