@@ -65,8 +65,11 @@ func (t tables) copy() string {
 	return "COPY " + t.visits + " (" + columns + ") FROM STDIN (ENCODING 'UTF8')"
 }
 
+// list is the statement that reads visits. The columns of somebody else's table may be of other types than text, inet, say, or hold no value:
+// concat has each as it is shown, and no value as an empty text.
 func (t tables) list() string {
-	return "SELECT id, " + columns + " FROM " + t.visits + " ORDER BY atime DESC, id DESC LIMIT $1"
+	return "SELECT id, concat(path), concat(query_str), concat(address), concat(user_agent), concat(referer), atime, concat(source) " +
+		"FROM " + t.visits + " ORDER BY atime DESC, id DESC LIMIT $1"
 }
 
 // layout is what a store must know of the visits' table.
