@@ -79,7 +79,7 @@ func TestTheOrderOfEffects(t *testing.T) {
 	}{
 		{"success", workflow("ok"), "publish link, publish step, store SUCCESS 1, ack"},
 		{"several links", several, "publish a, publish b, publish step, store SUCCESS 1, ack"},
-		{"early acknowledgement", workflow("early"), "ack, publish link, publish step, store SUCCESS 1"},
+		{"early acknowledgement", workflow("early"), "ack now, publish link, publish step, store SUCCESS 1"},
 		{"failure", workflow("fail"), failed + ", ack"},
 		{"panic", workflow("panic"), failed + ", ack"},
 		{"no value", workflow("odd"), failed + ", ack"},
