@@ -32,13 +32,19 @@ outbox list --failed`,
 	}
 }
 
+func (s *Session) needsOutbox() error {
+	if s.outboxConfig().URL != "" {
+		return nil
+	}
+	return Exit(Misconfigured, errors.New("no outbox is configured; name its database with --outbox or TASKQ_OUTBOX_URL"))
+}
+
 // withOutbox opens the outbox for do.
 func (s *Session) withOutbox(ctx context.Context, do func(*outbox.Store) error) error {
-	cfg := s.outboxConfig()
-	if cfg.URL == "" {
-		return Exit(Misconfigured, errors.New("no outbox is configured; name its database with --outbox or TASKQ_OUTBOX_URL"))
+	if err := s.needsOutbox(); err != nil {
+		return err
 	}
-	store, err := outbox.Open(ctx, cfg)
+	store, err := outbox.Open(ctx, s.outboxConfig())
 	if err != nil {
 		return Exit(Misconfigured, err)
 	}
@@ -101,7 +107,7 @@ func (r outboxRow) cells() []string {
 	}
 	return []string{
 		strconv.FormatInt(r.ID, 10), r.Created.Format(time.RFC3339), orDash(r.TaskID), orDash(r.Task), to, at, strconv.Itoa(r.Attempts),
-		orDash(shorten(r.Error, 60)),
+		orDash(shorten(cause(r.Error), 120)),
 	}
 }
 
@@ -158,6 +164,9 @@ Any number of relays may run, in workers and by themselves: one of them sends, a
 		Settings: []string{"outbox_url", "queue_type", "declare"}, Example: `outbox relay --outbox postgres://localhost/shop -b amqp://localhost//`,
 		signals: true,
 		Run: func(ctx context.Context, s *Session, _ []string) error {
+			if err := s.needsOutbox(); err != nil {
+				return err
+			}
 			ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			app, err := s.open(taskq.Config{WaitForBroker: true})

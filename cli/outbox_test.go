@@ -112,7 +112,7 @@ func TestMistakesAboutTheOutboxAreExplained(t *testing.T) {
 		words []string
 	}{
 		{nil, []string{"outbox", "list"}, cli.Misconfigured, []string{"--outbox", "TASKQ_OUTBOX_URL"}},
-		{nil, []string{"outbox", "relay", "-b", "memory://"}, cli.Usage, []string{"outbox_url"}},
+		{nil, []string{"outbox", "relay", "-b", "memory://"}, cli.Misconfigured, []string{"--outbox"}},
 		{env, []string{"outbox", "list"}, cli.Unavailable, []string{"127.0.0.1", "TASKQ_OUTBOX_URL"}},
 		{env, []string{"outbox", "retry"}, cli.Usage, []string{"--all"}},
 		{env, []string{"outbox", "delete", "x"}, cli.Usage, []string{`"x"`, "outbox list"}},

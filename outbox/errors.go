@@ -39,6 +39,9 @@ func explain(err error, t Table) error {
 	case strings.HasPrefix(state, "57P"), strings.HasPrefix(state, "08"), strings.HasPrefix(state, "53"):
 		return fmt.Errorf("%w: %w", ErrUnavailable, pgdial.Plain(err))
 	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return fmt.Errorf("%w: start PostgreSQL there or correct the URL: %w", ErrUnavailable, pgdial.Plain(err))
+	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return fmt.Errorf("%w: %w", ErrUnavailable, pgdial.Plain(err))
 	}

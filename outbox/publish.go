@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -28,6 +29,13 @@ type refusal struct {
 // again is how long it is left alone: two seconds, and longer each time, up to five minutes.
 func (f refusal) again() time.Duration {
 	return min(time.Second<<min(f.attempts+1, 10), 5*time.Minute)
+}
+
+// log tells of the first time; later ones are in the table.
+func (f refusal) log(ctx context.Context, log *slog.Logger) {
+	if f.attempts == 0 {
+		log.WarnContext(ctx, "a call in the outbox was refused and stays there", "row", f.id, "error", f.err)
+	}
 }
 
 // maxError is how much of an error is kept, in bytes.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -97,7 +98,7 @@ func (r *Relay) session(ctx context.Context, begun func()) error {
 	if err := l.take(ctx, begun); err != nil {
 		return err
 	}
-	r.log.InfoContext(ctx, "outbox relay leads", "table", r.cfg.Table.String())
+	r.log.InfoContext(ctx, "outbox relay leads", "table", strings.ReplaceAll(r.cfg.Table.String(), `"`, ""))
 	for ctx.Err() == nil {
 		if err := r.turn(ctx, l); err != nil {
 			return err
@@ -122,6 +123,9 @@ func (r *Relay) turn(ctx context.Context, l *lead) error {
 	}
 	if err := l.settle(ctx, done); err != nil {
 		return err
+	}
+	for _, f := range done.refused {
+		f.log(ctx, r.log)
 	}
 	if ctx.Err() == nil {
 		r.fault.note(ctx, r.log, done.away)

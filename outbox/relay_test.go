@@ -1,9 +1,11 @@
 package outbox_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"strings"
 	"sync"
@@ -179,7 +181,9 @@ func TestWhatTheBrokerRefusesDoesNotHoldUpTheOthers(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), "UPDATE taskq_outbox SET properties = 'x' WHERE task_id = 'damaged'"); err != nil {
 		t.Fatal(err)
 	}
-	relay(t, cfg, b)
+	var log bytes.Buffer
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	stop := relay(t, cfg, b)
 	inOrder(t, got.await(6))
 	var failed map[string]outbox.Row
 	eventually(t, "three rows have failed", func() bool {
@@ -207,6 +211,10 @@ func TestWhatTheBrokerRefusesDoesNotHoldUpTheOthers(t *testing.T) {
 	}
 	got.await(7)
 	got.once(pool)
+	stop()
+	if n := strings.Count(log.String(), "a call in the outbox was refused"); n != 3 {
+		t.Errorf("%d refusals were logged, want each of the three once:\n%s", n, &log)
+	}
 }
 
 func TestAQueueThatWasDeletedIsDeclaredAgain(t *testing.T) {

@@ -54,6 +54,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
+	if scheme, _, ok := strings.Cut(cfg.URL, "://"); ok && scheme != "postgres" && scheme != "postgresql" {
+		return nil, fmt.Errorf("outbox: database %s: %w: use postgres://user:password@host/name", pgdial.Redacted(cfg.URL), ErrAccess)
+	}
 	conf, err := pgxpool.ParseConfig(cfg.URL)
 	if err != nil {
 		return nil, fmt.Errorf("outbox: database %s: %w: %w", pgdial.Redacted(cfg.URL), ErrAccess, pgdial.Reason(err))
