@@ -11,6 +11,7 @@ import (
 	"github.com/seed-399731e2/taskq/outbox"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
+	"github.com/seed-399731e2/taskq/worker"
 )
 
 // Exit statuses, those of sysexits.h and timeout(1) where they have one.
@@ -57,7 +58,8 @@ func ExitCode(err error) int {
 	_, path := errors.AsType[*fs.PathError](err)
 	switch {
 	case clash, errors.Is(err, broker.ErrAccess), errors.Is(err, result.ErrAccess), errors.Is(err, task.ErrNoResults),
-		errors.Is(err, broker.ErrNoQueue), errors.Is(err, broker.ErrUnroutable), errors.Is(err, outbox.ErrAccess), errors.Is(err, outbox.ErrNoTable):
+		errors.Is(err, broker.ErrNoQueue), errors.Is(err, broker.ErrUnroutable), errors.Is(err, outbox.ErrAccess), errors.Is(err, outbox.ErrNoTable),
+		errors.Is(err, worker.ErrStateDB) && !path:
 		return Misconfigured
 	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, result.ErrUnavailable), errors.Is(err, outbox.ErrUnavailable):
 		return Unavailable
@@ -93,7 +95,7 @@ func (e *told) Unwrap() error { return e.err }
 
 func sentence(s *Session, err error) string {
 	text := cause(err.Error())
-	if path, ok := errors.AsType[*fs.PathError](err); ok && ExitCode(err) == CannotCreate {
+	if path, ok := errors.AsType[*fs.PathError](err); ok && ExitCode(err) == CannotCreate && !errors.Is(err, worker.ErrStateDB) {
 		return fmt.Sprintf("the store cannot be opened: %s: %s; make the place writable, or name another one with --broker sqlite:///path or XDG_STATE_HOME",
 			path.Path, path.Err)
 	}

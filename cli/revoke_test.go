@@ -89,7 +89,7 @@ func TestAStateFileOfPythonsIsNamed(t *testing.T) {
 	}
 	env := map[string]string{"TASKQ_BROKER_URL": "sqlite://" + filepath.Join(t.TempDir(), "t.db")}
 	_, _, err := inProcess(t, env, "worker", "-S", path)
-	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "--statedb") {
+	if cli.ExitCode(err) != cli.Misconfigured || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "--statedb") {
 		t.Errorf("err = %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,6 +23,9 @@ type revokedTasks struct {
 	changed chan struct{} // something is to be saved; buffered
 }
 
+// ErrStateDB is wrapped by the error of New for a state file (Options.StateDB) that cannot be read or written.
+var ErrStateDB = errors.New("state file")
+
 // load reads what an earlier run has kept, and tries whether this one can keep anything.
 func (r *revokedTasks) load(cfg *Config) error {
 	*r = revokedTasks{
@@ -29,8 +33,12 @@ func (r *revokedTasks) load(cfg *Config) error {
 		stamps: revokes.NewSet(cfg.RevokesMax, cfg.RevokeExpires),
 		path:   cfg.StateDB, clock: cfg.Clock, changed: make(chan struct{}, 1),
 	}
-	if err := r.save(); err != nil {
-		return fmt.Errorf("worker: state file: %w; move it away, or name another one with --statedb", err)
+	err := r.save()
+	switch {
+	case errors.Is(err, revokes.ErrForeign):
+		return fmt.Errorf("worker: %w: %w; move it away, or name another one with --statedb", ErrStateDB, err)
+	case err != nil:
+		return fmt.Errorf("worker: %w: %w; make the place writable, or name another one with --statedb", ErrStateDB, err)
 	}
 	return nil
 }

@@ -42,15 +42,15 @@ func Load(path string) (State, error) {
 		return State{}, nil
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("revokes: %w", err)
+		return State{}, about(path, err)
 	}
 	var doc document
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	if err := decoder.Decode(&doc); err != nil || doc.Format != format || decoder.More() {
-		return State{}, fmt.Errorf("revokes: %s: %w", path, ErrForeign)
+		return State{}, fmt.Errorf("%s: %w", path, ErrForeign)
 	}
 	if doc.Version != version {
-		return State{}, fmt.Errorf("revokes: %s: version %d, this program reads version %d: %w", path, doc.Version, version, ErrForeign)
+		return State{}, fmt.Errorf("%s: version %d, this program reads version %d: %w", path, doc.Version, version, ErrForeign)
 	}
 	return State{Clock: doc.Clock, Revoked: entries(doc.Revoked), Stamps: entries(doc.Stamps)}, nil
 }
@@ -63,8 +63,16 @@ func Save(path string, state State) error {
 	if err != nil {
 		return fmt.Errorf("revokes: %w", err)
 	}
-	if err := replace(path, append(text, '\n')); err != nil {
-		return fmt.Errorf("revokes: %w", err)
+	return about(path, replace(path, append(text, '\n')))
+}
+
+// about names the file, and not the one beside it that replaces it.
+func about(path string, err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: failed.Op, Path: path, Err: failed.Err}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
