@@ -25,8 +25,8 @@ func delayedCommand() Command {
 		Long: `List tasks that wait for their time, and cancel them.
 
 Tasks with a countdown or an ETA, and those that are tried again later, wait in the broker, and the far ones in the outbox where there is
-one. With RabbitMQ, to look at them is to take
-them out and put them back: it takes a second for some ten thousand, which those that become due meanwhile come late.`,
+one. With RabbitMQ, to look at them is to take them out and put them back: a second for some ten thousand, by which those that become due
+meanwhile come late.`,
 		Example: `delayed list --task 'mail.*'
 delayed cancel d97074ce-2c94-4422-8b08-14409aa9abab`,
 		Commands: []Command{delayedListCommand(), delayedCancelCommand()},

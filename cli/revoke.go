@@ -25,7 +25,7 @@ type revokeFlags struct {
 func revokeCommand() Command {
 	f := &revokeFlags{}
 	return Command{
-		Use:   "revoke [ID…]",
+		Use:   "revoke [ID...]",
 		Short: "Tell the workers not to run tasks",
 		Long: `Tell the workers not to run tasks, and print what each of them answers, as "celery control revoke" does.
 
@@ -40,7 +40,7 @@ revoke --stamp tenant=acme --stamp tenant=initech`,
 			flags.StringVar(&f.signal, "signal", "", "`name` of the signal to terminate with (default SIGTERM); SIGKILL gives up a task that goes on")
 			flags.StringArrayVar(&f.stamps, "stamp", nil, "tasks with this stamp, `NAME=text` or NAME:=JSON, instead of ids; can be repeated")
 			flags.StringSliceVarP(&f.destination, "destination", "d", nil, "`nodes` to tell, with commas between them (default: all)")
-			flags.StringVarP(&f.timeout, "timeout", "t", "1", "`seconds` to wait for answers")
+			flags.StringVarP(&f.timeout, "timeout", "t", "", "`seconds` to wait for answers (default: 1)")
 		},
 		Run: f.run,
 	}
@@ -51,8 +51,10 @@ func (f *revokeFlags) run(ctx context.Context, s *Session, ids []string) error {
 	if err != nil {
 		return Exit(Usage, err)
 	}
-	if request.Timeout, err = seconds("--timeout", f.timeout); err != nil {
-		return err
+	if f.timeout != "" { // else a second
+		if request.Timeout, err = seconds("--timeout", f.timeout); err != nil {
+			return err
+		}
 	}
 	app, err := s.App()
 	if err != nil {
@@ -66,7 +68,19 @@ func (f *revokeFlags) run(ctx context.Context, s *Session, ids []string) error {
 	if err != nil {
 		return err
 	}
+	if len(replies) == 0 {
+		return Exit(Unavailable, f.nobody())
+	}
 	return s.printReplies(replies)
+}
+
+// nobody is the error, in Celery's words, for a command that no worker answers.
+func (f *revokeFlags) nobody() error {
+	who := "no worker"
+	if len(f.destination) > 0 {
+		who = "none of " + strings.Join(f.destination, ", ")
+	}
+	return fmt.Errorf("no nodes replied within time constraint: %s is connected to this broker, or it needs longer (--timeout)", who)
 }
 
 // request is what the flags and arguments ask for.
@@ -95,11 +109,8 @@ func (f *revokeFlags) request(ids []string) (control.Request, error) {
 	return control.RevokeByStamps(stamps, how), nil
 }
 
-// printReplies prints the workers' answers in the layout of Celery's. It is an error when there are none, or none but errors.
+// printReplies prints the workers' answers in the layout of Celery's. It is an error when there are none but errors.
 func (s *Session) printReplies(replies []control.Reply) error {
-	if len(replies) == 0 {
-		return Exit(Unavailable, errors.New("no nodes replied within time constraint"))
-	}
 	values, obeyed := map[string]json.RawMessage{}, 0
 	var failed error
 	for _, r := range replies {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+
 	"github.com/seed-399731e2/taskq/cli/config"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -17,8 +19,10 @@ func taskSettings() []config.Key {
 }
 
 func checkRate(text string) error {
-	_, err := task.ParseRate(text)
-	return err
+	if _, err := task.ParseRate(text); err != nil {
+		return fmt.Errorf("%w; wanted is how often, as in 10/s, 10/m or 10/h", err)
+	}
+	return nil
 }
 
 // taskOptions are what the settings say of tasks.

@@ -24,7 +24,7 @@ func TestLimitsOfTasksStandInTheFile(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"[tasks.\"tasks.add\"]\nrate_limit = \"often\"\n": "could not convert string to float: 'often'",
+		"[tasks.\"tasks.add\"]\nrate_limit = \"often\"\n": "could not convert string to float: 'often'; wanted is how often, as in 10/s",
 		"[tasks.\"tasks.add\"]\nrate_limt = \"1/s\"\n":    "rate_limit",
 	} {
 		_, _, err := inProcess(t, write(text), "config")

@@ -34,6 +34,9 @@ func queueWeights(texts []string) (names []string, weights map[string]int, err e
 		if err != nil {
 			return nil, nil, Exit(Usage, err)
 		}
+		if other, twice := weights[name]; twice && weight > 0 && weight != other {
+			return nil, nil, Exit(Usage, fmt.Errorf("worker.queues: the queue %s has the weights %d and %d: name it once", name, other, weight))
+		}
 		if weight > 0 {
 			if weights == nil {
 				weights = map[string]int{}
