@@ -114,6 +114,7 @@ func (p *program) globalFlags(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	g := &p.globals
 	p.bind(flags, "broker_url", "result_backend", "log.level", "log.format")
+	completeSettings(root, flags)
 	flags.StringVar(&g.configFile, "config", "", "`file` to read settings from instead of the usual places [TASKQ_CONFIG]")
 	flags.StringVar(&g.workdir, "workdir", "", "`directory` to work in")
 	flags.StringVar(&g.color, "color", "auto", "`when` to use colours: auto, always or never")

@@ -72,6 +72,7 @@ func (p *program) cobra(c Command) *cobra.Command {
 	if c.Tabular {
 		addFormat(cmd.Flags())
 	}
+	completeSettings(cmd, flags)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	if c.complete != nil {
 		cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -126,6 +126,12 @@ func TestCompletionScriptsAndNames(t *testing.T) {
 	if names := succeeds(t, nil, "__complete", "completion", ""); !strings.Contains(names, "zsh\n") {
 		t.Errorf("completion of a shell = %q", names)
 	}
+	if words := succeeds(t, nil, "__complete", "worker", "--queue-order", ""); !strings.Contains(words, "strict\n") {
+		t.Errorf("completion of an order = %q", words)
+	}
+	if words := succeeds(t, nil, "__complete", "send", "--log-format", ""); !strings.Contains(words, "json\n") {
+		t.Errorf("completion of a format = %q", words)
+	}
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {

@@ -56,6 +56,15 @@ func (p *program) bind(flags *pflag.FlagSet, names ...string) {
 	}
 }
 
+// completeSettings offers the words of the settings that are chosen from some.
+func completeSettings(cmd *cobra.Command, flags *pflag.FlagSet) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if setting, ok := f.Value.(*settingFlag); ok && len(setting.key.Choices) > 0 {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(setting.key.Choices, cobra.ShellCompDirectiveNoFileComp)) // no error: once each
+		}
+	})
+}
+
 // given returns the texts of the settings whose flags were given.
 func given(flags *pflag.FlagSet) map[string]string {
 	texts := map[string]string{}
