@@ -43,7 +43,7 @@ func (a *App) hold(ctx context.Context, s task.Signature, args codec.Codec) (*ho
 		Key: limit.TaskKey(limit.KindUnique, spec.Name, key), Owner: s.ID, Places: 1, TTL: spec.Unique.TTL + max(0, time.Until(s.ETA)),
 	}}
 	if h.store, err = a.Limits(ctx); err == nil && h.store == nil {
-		err = &unsendable{errors.New("a unique task needs a store that workers and senders share; set limit_store")}
+		err = &unsendable{fmt.Errorf("a unique task needs a store that workers and senders share: %w; set limit_store", limit.ErrNoStore)}
 	}
 	if err != nil {
 		return failed(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/cli/config"
+	"github.com/seed-399731e2/taskq/limit"
 	"github.com/seed-399731e2/taskq/outbox"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
@@ -59,9 +60,10 @@ func ExitCode(err error) int {
 	switch {
 	case clash, errors.Is(err, broker.ErrAccess), errors.Is(err, result.ErrAccess), errors.Is(err, task.ErrNoResults),
 		errors.Is(err, broker.ErrNoQueue), errors.Is(err, broker.ErrUnroutable), errors.Is(err, outbox.ErrAccess), errors.Is(err, outbox.ErrNoTable),
-		errors.Is(err, worker.ErrStateDB) && !path:
+		errors.Is(err, limit.ErrAccess), errors.Is(err, limit.ErrNoStore), errors.Is(err, worker.ErrStateDB) && !path:
 		return Misconfigured
-	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, result.ErrUnavailable), errors.Is(err, outbox.ErrUnavailable):
+	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, result.ErrUnavailable), errors.Is(err, outbox.ErrUnavailable),
+		errors.Is(err, limit.ErrUnavailable):
 		return Unavailable
 	case errors.Is(err, broker.ErrInvalid):
 		return Usage
@@ -114,6 +116,10 @@ func sentence(s *Session, err error) string {
 	case errors.Is(err, outbox.ErrAccess), errors.Is(err, outbox.ErrUnavailable), errors.Is(err, outbox.ErrNoTable):
 		if s != nil && s.Config.Given("outbox_url") {
 			return fmt.Sprintf("%s (from %s)", text, s.Config.Origin("outbox_url"))
+		}
+	case errors.Is(err, limit.ErrAccess), errors.Is(err, limit.ErrUnavailable):
+		if s != nil && s.Config.Given("limit_store") {
+			return fmt.Sprintf("%s (from %s)", text, s.Config.Origin("limit_store"))
 		}
 	case errors.Is(err, broker.ErrAccess), errors.Is(err, broker.ErrUnavailable):
 		if s != nil && s.Config.Given("broker_url") {

@@ -99,5 +99,6 @@ var (
 	ErrClosed      = errors.New("limit store is closed")
 	ErrUnavailable = errors.New("limit store is unavailable")
 	ErrAccess      = errors.New("limit store refuses access") // until someone corrects credentials, rights or names
-	ErrInvalid     = errors.New("invalid limit")              // claims that no store can grant, such as one of no key
+	ErrNoStore     = errors.New("no limit store is configured")
+	ErrInvalid     = errors.New("invalid limit") // claims that no store can grant, such as one of no key
 )

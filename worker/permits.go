@@ -235,7 +235,7 @@ func (c *Config) checkLimits() error {
 	}
 	for _, spec := range c.Registry.All() {
 		if option := spec.NeedsLimitStore(); spec.Handler != nil && option != "" {
-			return fmt.Errorf("worker: task %s: %s needs a store that workers and senders share; set limit_store", spec.Name, option)
+			return fmt.Errorf("worker: task %s: %s needs a store that workers and senders share: %w; set limit_store", spec.Name, option, limit.ErrNoStore)
 		}
 	}
 	return nil

@@ -76,7 +76,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		}
 		return s, nil
 	}
-	return nil, errors.Join(fmt.Errorf("redis: limit store: %w", err), s.Close(context.WithoutCancel(ctx)))
+	return nil, errors.Join(fmt.Errorf("redis: %w", err), s.Close(context.WithoutCancel(ctx)))
 }
 
 // Acquire implements limit.Store. It tries once.
