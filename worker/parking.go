@@ -2,11 +2,14 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/deadletter"
+	"github.com/seed-399731e2/taskq/task"
 )
 
 const (
@@ -33,24 +36,31 @@ func (e *execution) park(ctx context.Context, wait time.Duration) {
 	e.delivery.from.early(w.settling)
 	w.loops.Go(func() {
 		defer func() { <-w.parking }()
-		defer e.drop()
 		e.putOff(due)
 	})
 }
 
-// putOff publishes the message for later and settles the delivery.
+// putOff publishes the message for later and settles the delivery. A message that cannot be published has failed: given back, it would
+// come again at once, and again, until its time.
 func (e *execution) putOff(due time.Time) {
 	w := e.w
 	msg, to := e.waiting(time.Now()), broker.Address{RoutingKey: e.req.Queue}
 	err := w.persist(w.settling, "task could not be parked", e.req, func(ctx context.Context) error {
 		return e.unlessStale(ctx, func(ctx context.Context) error { return w.publishLater(ctx, to, msg, time.Until(due)) })
 	})
-	how := broker.Ack
+	if errors.Is(err, broker.ErrInvalid) {
+		w.log.ErrorContext(w.settling, "task could not be parked", "task", e.req.DisplayName(), "id", e.req.ID, "eta", due, "error", err)
+		err = fmt.Errorf("the task cannot wait in the broker: %w", err)
+		e.finish(verdict{state: task.Failure, err: err, disposition: broker.Reject, reason: deadletter.Refused}, nil)
+		return
+	}
+	defer e.drop()
 	if err != nil {
-		how = broker.Requeue
+		_ = w.settleDelivery(e.delivery, broker.Requeue) // counted there
+		return
 	}
 	w.log.DebugContext(w.settling, "task parked", "task", e.req.DisplayName(), "id", e.req.ID, "eta", due)
-	_ = w.settleDelivery(e.delivery, how) // counted there
+	_ = w.settleDelivery(e.delivery, broker.Ack) // counted there
 }
 
 // unlessStale publishes what takes the delivery's place, and gives it up when the delivery goes stale meanwhile: the broker hands that

@@ -250,6 +250,13 @@ func (e *execution) disown() {
 	e.permits.kept = true
 }
 
+// reclaim ends the waiting of what does not come again: what the call holds is the execution's to give back.
+func (e *execution) reclaim() {
+	e.permits.mu.Lock()
+	defer e.permits.mu.Unlock()
+	e.permits.kept = false
+}
+
 // leave gives back what a task that is over has held, also what the call held and was never asked for here. While its handler still runs,
 // given up, it keeps its places until their time is over.
 func (e *execution) leave() {

@@ -31,8 +31,12 @@ func (e *execution) finish(v verdict, result any) {
 		meta, v = e.keep(ctx, v)
 		stored = v.state
 	}
-	if v = e.follow(ctx, v, result); v.disposition == broker.Reject && e.w.keepsDead(e.delivery.Queue) {
+	v = e.follow(ctx, v, result)
+	if v.disposition == broker.Reject && e.w.keepsDead(e.delivery.Queue) {
 		v = e.bury(ctx, v)
+	}
+	if v.state == task.Failure {
+		e.reclaim() // there is no next try, after all
 	}
 	if v.state != stored {
 		meta, v = e.keep(ctx, v)
