@@ -156,6 +156,9 @@ func (e *execution) limits() (soft, hard time.Duration) {
 // limit starts the timers of the time limits and returns what stops them.
 func (e *execution) limit(ctx context.Context, cancel context.CancelCauseFunc, slot *pool.Slot) (stop func()) {
 	soft, hard := e.limits()
+	if soft == 0 && hard == 0 {
+		return func() {} // most tasks have none
+	}
 	return timers(
 		timer{soft, func() {
 			e.w.log.WarnContext(ctx, "soft time limit exceeded", "task", e.req.DisplayName(), "id", e.req.ID, "limit", soft.Seconds())

@@ -308,6 +308,9 @@ func (p *permits) endRenewing() {
 
 // release gives places back. When the store does not answer, it is told later, as long as the worker runs.
 func (e *execution) release(places []place) {
+	if len(places) == 0 {
+		return
+	}
 	w := e.w
 	ctx := context.WithoutCancel(w.settling)
 	for _, p := range places {
