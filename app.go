@@ -1,6 +1,7 @@
 package taskq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,31 +51,9 @@ var ErrClosed = errors.New("application is closed")
 
 // New returns an application. It checks the configuration and connects to nothing.
 func New(cfg Config) (*App, error) {
-	if cfg.DefaultQueue == "" {
-		cfg.DefaultQueue = "celery"
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
-	if err := checkURLs(&cfg); err != nil {
+	cfg.DefaultQueue, cfg.Logger = cmp.Or(cfg.DefaultQueue, "celery"), cmp.Or(cfg.Logger, slog.Default())
+	if err := check(&cfg); err != nil {
 		return nil, err
-	}
-	if err := checkLimits(&cfg); err != nil {
-		return nil, err
-	}
-	if err := checkOutbox(&cfg); err != nil {
-		return nil, err
-	}
-	if err := cfg.Exceptions.Validate(); err != nil {
-		return nil, fmt.Errorf("taskq: %w", err)
-	}
-	switch cfg.Declare {
-	case "", broker.DeclareAuto, broker.DeclarePassive, broker.DeclareNever:
-	default:
-		return nil, fmt.Errorf("taskq: declare mode %q: %w: use auto, passive or never", cfg.Declare, broker.ErrInvalid)
-	}
-	if err := cfg.Call.Validate(); err != nil {
-		return nil, fmt.Errorf("taskq: defaults of calls: %w", err)
 	}
 	formats, err := newFormats(cfg)
 	if err != nil {
@@ -93,6 +72,27 @@ func New(cfg Config) (*App, error) {
 	}
 	app.origin = fmt.Sprintf("gen%d@%s", os.Getpid(), host)
 	return app, nil
+}
+
+// check refuses a configuration that makes no sense.
+func check(cfg *Config) error {
+	for _, part := range []func(*Config) error{checkURLs, checkLimits, checkOutbox} {
+		if err := part(cfg); err != nil {
+			return err
+		}
+	}
+	if err := cfg.Exceptions.Validate(); err != nil {
+		return fmt.Errorf("taskq: %w", err)
+	}
+	switch cfg.Declare {
+	case "", broker.DeclareAuto, broker.DeclarePassive, broker.DeclareNever:
+	default:
+		return fmt.Errorf("taskq: declare mode %q: %w: use auto, passive or never", cfg.Declare, broker.ErrInvalid)
+	}
+	if err := cfg.Call.Validate(); err != nil {
+		return fmt.Errorf("taskq: defaults of calls: %w", err)
+	}
+	return nil
 }
 
 // arrange reads the queues and the routes of the configuration.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -138,52 +139,31 @@ func (c *Config) complete() error {
 	if c.Broker == nil || c.Registry == nil {
 		return errors.New("worker: Config needs a Broker and a Registry")
 	}
-	if c.Pool == "" {
-		c.Pool = pool.Goroutines
-	}
+	c.Pool = cmp.Or(c.Pool, pool.Goroutines)
 	if c.Concurrency == 0 {
 		c.Concurrency = runtime.GOMAXPROCS(0)
 		if c.Pool == pool.Solo {
 			c.Concurrency = 1
 		}
 	}
-	if c.PrefetchMultiplier == 0 {
-		c.PrefetchMultiplier = 2
-	}
-	if c.DeliveryLimit == 0 {
-		c.DeliveryLimit = 3
-	}
+	c.PrefetchMultiplier = cmp.Or(c.PrefetchMultiplier, 2)
+	c.DeliveryLimit = cmp.Or(c.DeliveryLimit, 3)
+	c.RevokesMax = cmp.Or(c.RevokesMax, 50_000)
+	c.RevokeExpires = cmp.Or(c.RevokeExpires, 3*time.Hour)
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if c.MaxStuck == 0 {
-		c.MaxStuck = c.Concurrency
-	}
-	if c.Hostname == "" {
-		c.Hostname = NodeName("celery@%h")
-	}
-	if err := c.completeQueues(); err != nil {
-		return err
-	}
+	c.MaxStuck = cmp.Or(c.MaxStuck, c.Concurrency)
+	c.Hostname = cmp.Or(c.Hostname, NodeName("celery@%h"))
+	c.Clock = cmp.Or(c.Clock, &control.Clock{})
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.Accept == nil {
 		c.Accept = codec.NewSet(codec.JSON{})
 	}
 	if c.Topology == nil {
 		c.Topology = func(queue string) broker.Topology { return broker.TaskQueue(broker.Queue{Name: queue}) }
 	}
-	if c.RevokesMax == 0 {
-		c.RevokesMax = 50_000
-	}
-	if c.RevokeExpires == 0 {
-		c.RevokeExpires = 3 * time.Hour
-	}
-	if c.Clock == nil {
-		c.Clock = &control.Clock{}
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	return c.checkLimits()
+	return errors.Join(c.completeQueues(), c.checkLimits())
 }
 
 // Validate refuses options that make no sense, alone or together; New calls it.
