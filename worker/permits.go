@@ -79,7 +79,8 @@ func (w *Worker) permit(ctx context.Context, e *execution) bool {
 // hinder settles what may not start. A limit that cannot be asked lets nothing through, and loses nothing.
 func (w *Worker) hinder(ctx context.Context, e *execution, h hindrance, err error) {
 	_, noKey := errors.AsType[*keyError](err)
-	if err != nil && !noKey && (ctx.Err() != nil || errors.Is(err, limit.ErrClosed)) {
+	never := noKey || errors.Is(err, limit.ErrInvalid) // time does not mend it
+	if err != nil && !never && (ctx.Err() != nil || errors.Is(err, limit.ErrClosed)) {
 		e.giveBack()
 		return
 	}
@@ -87,7 +88,7 @@ func (w *Worker) hinder(ctx context.Context, e *execution, h hindrance, err erro
 		return
 	}
 	switch {
-	case noKey:
+	case never:
 		e.finish(failure(err, &e.spec.Settings), nil)
 	case err != nil:
 		e.standBack(ctx, w.comeAgain(ctx, e))
@@ -193,7 +194,7 @@ func (w *Worker) ask(ctx context.Context, store limit.Store, do func(context.Con
 	switch {
 	case err == nil || errors.Is(err, limit.ErrLost):
 		w.away.end()
-	case ctx.Err() == nil && !errors.Is(err, limit.ErrClosed):
+	case ctx.Err() == nil && !errors.Is(err, limit.ErrClosed) && !errors.Is(err, limit.ErrInvalid):
 		pause := w.away.begin()
 		w.log.WarnContext(ctx, "limits could not be asked: tasks that have some wait", "error", err, "retry_in", pause.Seconds())
 	}

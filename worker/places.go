@@ -316,7 +316,7 @@ func (e *execution) release(places []place) {
 	for _, p := range places {
 		give := func(ctx context.Context) error { return p.store.Release(ctx, p.Key, p.Owner) }
 		err := w.ask(ctx, p.store, give)
-		if err == nil || errors.Is(err, limit.ErrClosed) {
+		if err == nil || errors.Is(err, limit.ErrClosed) || errors.Is(err, limit.ErrInvalid) { // it was never taken
 			continue
 		}
 		w.log.WarnContext(ctx, "place could not be given back", "task", e.req.DisplayName(), "id", e.req.ID, "error", err)
