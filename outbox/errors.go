@@ -28,12 +28,12 @@ func explain(err error, t Table) error {
 		return nil
 	}
 	switch state := pgdial.State(err); {
-	case errors.Is(err, ErrNoTable):
-		return err
+	case errors.Is(err, ErrNoTable), errors.Is(err, ErrAccess), errors.Is(err, ErrUnavailable):
+		return err // it says so already
 	case state == "42P01", state == "3F000", state == "42703": // undefined table, schema or column
 		return noTable(t, err)
 	case state == "42501":
-		return fmt.Errorf("%w: grant INSERT on %s to who sends, and SELECT, UPDATE and DELETE, too, to who relays: %w", ErrAccess, t, pgdial.Plain(err))
+		return mayNot(t, pgdial.Plain(err))
 	case strings.HasPrefix(state, "28"), state == "3D000":
 		return fmt.Errorf("%w: correct user, password and database in the URL, or permit it in pg_hba.conf: %w", ErrAccess, pgdial.Plain(err))
 	case strings.HasPrefix(state, "57P"), strings.HasPrefix(state, "08"), strings.HasPrefix(state, "53"):
@@ -49,6 +49,10 @@ func explain(err error, t Table) error {
 		return fmt.Errorf("%w: %w", ErrUnavailable, pgdial.Plain(err))
 	}
 	return pgdial.Plain(err)
+}
+
+func mayNot(t Table, err error) error {
+	return fmt.Errorf("%w: grant INSERT on %s to who sends, and SELECT, UPDATE and DELETE, too, to who relays: %w", ErrAccess, t, err)
 }
 
 func noTable(t Table, err error) error {

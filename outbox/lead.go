@@ -31,15 +31,21 @@ func (l *lead) take(ctx context.Context, begun func()) error {
 		return err
 	}
 	for {
-		var got bool
+		var got, may, writes bool
 		err := l.timed(ctx, func(ctx context.Context) error {
-			return l.conn.QueryRow(ctx, lockSQL, l.table.String()).Scan(&got)
+			return l.conn.QueryRow(ctx, lockSQL, l.table.String()).Scan(&got, &may, &writes)
 		})
-		if errors.Is(err, pgx.ErrNoRows) {
-			err = l.create(ctx)
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			if err := l.create(ctx); err != nil {
+				return err
+			}
+		case err != nil:
 			return err
+		case !may:
+			return mayNot(l.table, errors.New("the user of the relay lacks one of these"))
+		case !writes:
+			return fmt.Errorf("%w: it only reads, as a standby does or one with default_transaction_read_only", ErrUnavailable)
 		}
 		begun()
 		if got {
@@ -70,9 +76,12 @@ FROM (VALUES ('tcp_keepalives_idle', '15'), ('tcp_keepalives_interval', '5'), ('
 	('idle_session_timeout', '0'), ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off')) AS v(name, value)
 JOIN pg_settings s USING (name)`
 
-// lockSQL asks for the lock of the table, whatever the search path calls it. A statement that waits for a lock would hold a snapshot, and
-// with it the dead rows of the whole database: it only asks.
-const lockSQL = `SELECT pg_try_advisory_lock(hashtextextended('taskq outbox ' || n.nspname || '.' || c.relname, 0))
+// lockSQL asks for the lock of the table, whatever the search path calls it, and whether rows can be deleted and changed: who could not
+// would publish the same ones again and again. A statement that waits for a lock would hold a snapshot, and with it the dead rows of the
+// whole database: it only asks.
+const lockSQL = `SELECT pg_try_advisory_lock(hashtextextended('taskq outbox ' || n.nspname || '.' || c.relname, 0)),
+	has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'),
+	current_setting('transaction_read_only') = 'off'
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)`
 
 // dueRow is a message to be published.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/internal/pgdial"
@@ -58,12 +59,12 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	if cfg.Poll == 0 {
 		cfg.Poll = 50 * time.Millisecond
 	}
-	conn, err := pgx.ParseConfig(cfg.URL)
+	conf, err := pgxpool.ParseConfig(cfg.URL) // the URL may say things about pools
 	if err != nil {
 		return nil, fmt.Errorf("outbox: database %s: %w: %w", pgdial.Redacted(cfg.URL), ErrAccess, pgdial.Reason(err))
 	}
-	prepare(conn)
-	return &Relay{cfg: cfg, conn: conn, log: cfg.Logger, declared: map[string]bool{}}, nil
+	prepare(conf.ConnConfig)
+	return &Relay{cfg: cfg, conn: conf.ConnConfig, log: cfg.Logger, declared: map[string]bool{}}, nil
 }
 
 // Run publishes until ctx is done; what is on its way then is confirmed and deleted before it returns, for five seconds at the most.
