@@ -12,6 +12,7 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/record"
 )
 
 // Delays says in which queues delayed messages wait.
@@ -117,7 +118,7 @@ func (b *Broker) celeryTakes(ctx context.Context, to broker.Address, delay time.
 // parkWithCelery publishes to the level of the delay's highest bit. Celery itself begins at the highest level of all, which leads there
 // in twenty steps.
 func (b *Broker) parkWithCelery(ctx context.Context, to broker.Address, msg broker.Message, delay time.Duration) error {
-	if longest := maxShort - celeryKey; len(to.RoutingKey) > longest {
+	if longest := record.MaxShort - celeryKey; len(to.RoutingKey) > longest {
 		return invalid("routing key", fmt.Sprintf("it has %d bytes; Celery's native delayed delivery puts the delay in front of it, "+
 			"which leaves %d: use a shorter one, or delays=%s", len(to.RoutingKey), longest, DelaysOwn))
 	}

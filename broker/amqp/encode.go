@@ -2,7 +2,6 @@ package amqp
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -10,10 +9,10 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/record"
 )
 
 const (
-	maxShort      = 255                                     // bytes of a short string (section 4.2.5.3)
 	maxExpiration = 315_360_000_000 * time.Millisecond      // ten years, RabbitMQ's longest timer
 	maxHeader     = frameMax - frameHead - headerFixed - 32 // bytes of names and headers: a content header is one frame, and has some fixed properties
 )
@@ -61,27 +60,16 @@ func encode(to broker.Address, msg broker.Message, maxBody int) (*publishing, er
 
 // check refuses what does not fit and returns a copy of the headers.
 func check(to broker.Address, msg broker.Message, maxBody int) (amqp091.Table, error) {
-	short := []struct{ name, value string }{
-		{"exchange", to.Exchange},
-		{"routing key", to.RoutingKey},
-		{"content type", msg.ContentType},
-		{"content encoding", msg.ContentEncoding},
-		{"correlation id", msg.CorrelationID},
-		{"reply to", msg.ReplyTo},
-		{"message id", msg.MessageID},
-		{"type", msg.Type},
-		{"app id", msg.AppID},
-	}
 	size := 0
-	for _, f := range short {
-		if err := checkShort(f.name, f.value); err != nil {
+	for _, f := range record.Texts(to, msg) {
+		if err := checkShort(f.Name, f.Value); err != nil {
 			return nil, err
 		}
-		size += 1 + len(f.value)
+		size += 1 + len(f.Value)
 	}
 	if !msg.Timestamp.IsZero() { // a zero one is left out
-		if err := checkTime("timestamp", msg.Timestamp); err != nil {
-			return nil, err
+		if flaw := record.Flaw(msg.Timestamp); flaw != "" {
+			return nil, invalid("timestamp", flaw)
 		}
 	}
 	if len(msg.Body) > maxBody {
@@ -112,17 +100,8 @@ func invalid(field, why string) error {
 }
 
 func checkShort(field, value string) error {
-	if len(value) > maxShort {
-		return invalid(field, fmt.Sprintf("it has %d bytes, AMQP carries at most %d", len(value), maxShort))
-	}
-	return nil
-}
-
-// checkTime refuses what Python's client cannot make a date of: its worker would end.
-func checkTime(field string, t time.Time) error {
-	const lastSecond = 253402300799 // of the year 9999
-	if t.Unix() < 0 || t.Unix() > lastSecond {
-		return invalid(field, "it is not between the years 1970 and 9999, the ones that Python's client can read")
+	if len(value) > record.MaxShort {
+		return invalid(field, record.TooLong(value))
 	}
 	return nil
 }
@@ -146,13 +125,13 @@ func encodeTable(table broker.Table, what string, depth int) (amqp091.Table, int
 		return nil, 4, nil
 	}
 	if depth > maxDepth || len(table) > maxEntries {
-		return nil, 0, invalid(what, fmt.Sprintf("tables may nest %d deep and have %d entries", maxDepth, maxEntries))
+		return nil, 0, invalid(what, record.TooMuch())
 	}
 	out := make(amqp091.Table, len(table))
 	size := 4
 	for name, value := range table {
-		if len(name) > maxShort {
-			return nil, 0, invalid(what+" name", fmt.Sprintf("it has %d bytes, AMQP carries at most %d", len(name), maxShort))
+		if err := checkShort(what+" name", name); err != nil {
+			return nil, 0, err
 		}
 		field, n, err := encodeValue(value, what+" "+strconv.Quote(name), depth)
 		if err != nil {
@@ -164,10 +143,21 @@ func encodeTable(table broker.Table, what string, depth int) (amqp091.Table, int
 	return out, size, nil
 }
 
-// encodeValue returns the value as it is written, and its size with the type tag. Only the types of broker.Table pass: py-amqp
-// reads a negative int64 as unsigned and takes the short integers for something else, and the client library cuts an int to 32
-// bits.
+// encodeValue returns the value as it is written, and its size with the type tag.
 func encodeValue(value any, what string, depth int) (any, int, error) {
+	switch v := value.(type) {
+	case []any:
+		return encodeArray(v, what, depth+1)
+	case broker.Table:
+		table, n, err := encodeTable(v, what, depth+1)
+		if table == nil {
+			table = amqp091.Table{}
+		}
+		return table, 1 + n, err
+	}
+	if flaw := record.Flaw(value); flaw != "" {
+		return nil, 0, invalid(what, flaw)
+	}
 	switch v := value.(type) {
 	case nil:
 		return nil, 1, nil
@@ -179,37 +169,15 @@ func encodeValue(value any, what string, depth int) (any, int, error) {
 		return v, 5 + len(v), nil
 	case int32:
 		return v, 5, nil
-	case int64:
-		if v < 0 {
-			return nil, 0, invalid(what, "it is a negative int64, which Python's client misreads; send an int32 or a string")
-		}
-		return v, 9, nil
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, 0, invalid(what, "it is not a finite number, which ends RabbitMQ's connection; send it as a string")
-		}
-		return v, 9, nil
 	case time.Time:
-		if err := checkTime(what, v); err != nil {
-			return nil, 0, err
-		}
 		return time.Unix(v.Unix(), 0).UTC(), 9, nil // as it will be read
-	case []any:
-		return encodeArray(v, what, depth+1)
-	case broker.Table:
-		table, n, err := encodeTable(v, what, depth+1)
-		if table == nil {
-			table = amqp091.Table{}
-		}
-		return table, 1 + n, err
 	}
-	why := fmt.Sprintf("it has the type %T; use nil, bool, string, []byte, int32, int64, float64, time.Time, []any or Table", value)
-	return nil, 0, invalid(what, why)
+	return value, 9, nil // an int64 or a float64
 }
 
 func encodeArray(values []any, what string, depth int) (any, int, error) {
 	if depth > maxDepth || len(values) > maxEntries {
-		return nil, 0, invalid(what, fmt.Sprintf("arrays may nest %d deep and have %d entries", maxDepth, maxEntries))
+		return nil, 0, invalid(what, record.TooMuch())
 	}
 	out := make([]any, len(values))
 	size := 5

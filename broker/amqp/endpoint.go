@@ -14,6 +14,7 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/record"
 )
 
 // endpoint is one parsed broker URL.
@@ -106,7 +107,7 @@ func (e *endpoint) address(port string, user *url.Userinfo) error {
 	if e.vhost == "" {
 		e.vhost = "/"
 	}
-	if len(e.vhost) > maxShort {
+	if len(e.vhost) > record.MaxShort {
 		return errors.New("the vhost is longer than 255 bytes")
 	}
 	if user != nil {

@@ -5,16 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/seed-399731e2/taskq/internal/record"
 )
 
 // HeaderUnreadable is the only header of a delivery whose header table could not be read; its value says why. Such a message
 // has no task name and no id: it can only be rejected.
 const HeaderUnreadable = "x-taskq-unreadable"
 
-// The client library's limits on header tables. It closes the connection when one is exceeded.
+// The client library's limits on header tables are those of records. It closes the connection when one is exceeded.
 const (
-	maxDepth   = 32
-	maxEntries = 8192
+	maxDepth   = record.MaxDepth
+	maxEntries = record.MaxEntries
 )
 
 // Layout of a content header (section 2.3.5.2): class, weight, body size, flags, then the properties that the flags announce.

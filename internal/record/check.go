@@ -3,23 +3,27 @@ package record
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
 )
 
+// The bounds of what a message may hold; AMQP's, and those within which every client of RabbitMQ reads it.
 const (
-	// MaxShort is how many bytes a name or key may have (AMQP 0-9-1, shortstr).
-	MaxShort = 255
+	MaxShort   = 255  // bytes of a name or key (AMQP 0-9-1, shortstr)
+	MaxDepth   = 32   // of nested tables and lists
+	MaxEntries = 8192 // of each of them
 
-	maxDepth   = 64           // of nested tables and lists
 	lastSecond = 253402300799 // of the year 9999, Python's last
 )
 
-// Check refuses what RabbitMQ would refuse, but for its limits of size: a program that works with another broker, or puts its messages
-// down for later, works with that one, too. The error wraps broker.ErrInvalid.
-func Check(to broker.Address, msg broker.Message) error {
-	for _, s := range []struct{ name, value string }{
+// Text is a short string of a message, under its name.
+type Text struct{ Name, Value string }
+
+// Texts are the short strings of a message and its address.
+func Texts(to broker.Address, msg broker.Message) [9]Text {
+	return [...]Text{
 		{"exchange", to.Exchange},
 		{"routing key", to.RoutingKey},
 		{"content type", msg.ContentType},
@@ -29,66 +33,103 @@ func Check(to broker.Address, msg broker.Message) error {
 		{"message id", msg.MessageID},
 		{"type", msg.Type},
 		{"app id", msg.AppID},
-	} {
-		if len(s.value) > MaxShort {
-			return fmt.Errorf("%s of %d bytes, at most %d fit: %w", s.name, len(s.value), MaxShort, broker.ErrInvalid)
+	}
+}
+
+// Check refuses what RabbitMQ would refuse, but for its limits of size: a program that works with another broker, or puts its messages
+// down for later, works with that one, too. The error wraps broker.ErrInvalid.
+func Check(to broker.Address, msg broker.Message) error {
+	for _, s := range Texts(to, msg) {
+		if len(s.Value) > MaxShort {
+			return invalid(s.Name, TooLong(s.Value))
 		}
 	}
 	if msg.Expiration < 0 {
-		return fmt.Errorf("expiration of %v: %w", msg.Expiration, broker.ErrInvalid)
+		return invalid("expiration", fmt.Sprintf("it is negative: %v", msg.Expiration))
+	}
+	if !msg.Timestamp.IsZero() { // a zero one is left out
+		if flaw := Flaw(msg.Timestamp); flaw != "" {
+			return invalid("timestamp", flaw)
+		}
 	}
 	return CheckTable(msg.Headers)
 }
 
-// CheckTable refuses a table that holds what none may hold.
-func CheckTable(t broker.Table) error { return checkTable(t, 0) }
+func invalid(what, flaw string) error { return fmt.Errorf("%s: %w: %s", what, broker.ErrInvalid, flaw) }
 
-func checkTable(t broker.Table, depth int) error {
-	for key, value := range t {
-		if len(key) > MaxShort {
-			return fmt.Errorf("header name of %d bytes, at most %d fit: %w", len(key), MaxShort, broker.ErrInvalid)
+// TooLong says what is wrong with a name or key of more than MaxShort bytes, which it does not quote.
+func TooLong(text string) string {
+	return fmt.Sprintf("it has %d bytes, AMQP carries at most %d", len(text), MaxShort)
+}
+
+// TooMuch says what is wrong with a table or list beyond MaxDepth or MaxEntries.
+func TooMuch() string {
+	return fmt.Sprintf("tables and arrays may nest %d deep and have %d entries", MaxDepth, MaxEntries)
+}
+
+// CheckTable refuses a table that holds what none may hold.
+func CheckTable(t broker.Table) error { return checkTable(t, "header", 0) }
+
+// CheckValue refuses what no table may hold.
+func CheckValue(v any) error { return checkValue(v, "value", 0) }
+
+func checkTable(t broker.Table, what string, depth int) error {
+	if depth > MaxDepth || len(t) > MaxEntries {
+		return invalid(what, TooMuch())
+	}
+	for name, value := range t {
+		if len(name) > MaxShort {
+			return invalid(what+" name", TooLong(name))
 		}
-		if err := checkDeep(value, depth+1); err != nil {
-			return fmt.Errorf("header %s: %w", key, err)
+		if err := checkValue(value, what+" "+strconv.Quote(name), depth); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// CheckValue refuses what no table may hold.
-func CheckValue(v any) error { return checkDeep(v, 0) }
-
-func checkDeep(v any, depth int) error {
-	if depth > maxDepth {
-		return fmt.Errorf("nested deeper than %d: %w", maxDepth, broker.ErrInvalid)
-	}
+func checkValue(v any, what string, depth int) error {
 	switch v := v.(type) {
-	case nil, bool, string, []byte, int32:
-		return nil
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Errorf("%v is not a finite number, which ends RabbitMQ's connection; send it as a string: %w", v, broker.ErrInvalid)
-		}
-		return nil
-	case time.Time:
-		if v.Unix() < 0 || v.Unix() > lastSecond {
-			return fmt.Errorf("%s is not between the years 1970 and 9999, the ones that Python's client can read: %w", v, broker.ErrInvalid)
-		}
-		return nil
-	case int64:
-		if v < 0 {
-			return fmt.Errorf("%d is a negative int64, which py-amqp misreads; send an int32: %w", v, broker.ErrInvalid)
-		}
-		return nil
 	case broker.Table:
-		return checkTable(v, depth)
+		return checkTable(v, what, depth+1)
 	case []any:
+		if depth++; depth > MaxDepth || len(v) > MaxEntries {
+			return invalid(what, TooMuch())
+		}
 		for _, item := range v {
-			if err := checkDeep(item, depth+1); err != nil {
+			if err := checkValue(item, what, depth); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	return fmt.Errorf("type %T: %w", v, broker.ErrInvalid)
+	if flaw := Flaw(v); flaw != "" {
+		return invalid(what, flaw)
+	}
+	return nil
+}
+
+// Flaw says what is wrong with a value that is neither a table nor a list; "" when nothing is. Only the types of broker.Table pass: py-amqp
+// reads a negative int64 as unsigned and takes the short integers for something else.
+func Flaw(v any) string {
+	switch v := v.(type) {
+	case nil, bool, string, []byte, int32:
+		return ""
+	case int64:
+		if v < 0 {
+			return "it is a negative int64, which Python's client misreads; send an int32 or a string"
+		}
+		return ""
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return "it is not a finite number, which ends RabbitMQ's connection; send it as a string"
+		}
+		return ""
+	case time.Time:
+		if v.Unix() < 0 || v.Unix() > lastSecond {
+			return "it is not between the years 1970 and 9999, the ones that Python's client can read" // its worker would end
+		}
+		return ""
+	}
+	return fmt.Sprintf("it has the type %T; use nil, bool, string, []byte, int32, int64, float64, time.Time, []any or Table", v)
 }
