@@ -54,7 +54,7 @@ func (b *Broker) siftParked(ctx context.Context, judge func(broker.Parked) (remo
 	}
 	var names []string
 	goesTo := map[string]string{} // exchanges by queue
-	for _, exchange := range append(exchanges, "") {
+	for _, exchange := range append([]string{""}, exchanges...) {
 		for delay := parkStep; delay <= parkLongest; delay = nextBucket(delay) {
 			name := delayQueue{delay: delay, exchange: exchange}.name()
 			names = append(names, name)
@@ -69,7 +69,8 @@ func (b *Broker) siftParked(ctx context.Context, judge func(broker.Parked) (remo
 // verdict says what to do with a message of a queue, and whether to go on.
 type verdict func(queue string, d *amqp091.Delivery) (remove, more bool)
 
-// sift looks through those of the queues that exist, over a connection of its own, and returns how many messages it has removed.
+// sift looks through those of the queues that exist, over a connection of its own, and returns how many messages it has removed. Those who
+// begin with the same queue do it one after the other.
 func (b *Broker) sift(ctx context.Context, queues []string, judge verdict) (removed int, err error) {
 	if err := b.enter(); err != nil {
 		return 0, fmt.Errorf("amqp: look through delay queues: %w", err)
