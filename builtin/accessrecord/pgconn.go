@@ -26,7 +26,7 @@ func connConfig(database string) (*pgx.ConnConfig, error) {
 func (p *postgres) connect(ctx context.Context) (*pgx.Conn, error) {
 	c, err := pgx.ConnectConfig(ctx, p.conn.Copy())
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", pgdial.Redacted(p.cfg.Database), err)
+		return nil, fmt.Errorf("connect to %s: %w", pgdial.Redacted(p.cfg.Database), pgdial.Plain(err))
 	}
 	return c, nil
 }
