@@ -20,7 +20,7 @@ run: build ## see it work: a worker, a task, its result and the stored row
 test: vet tools ## test everything, with servers of its own, Python Celery and the race detector
 	bin/testservers bin/testsummary -race -shuffle=on $(PKG)
 
-chaos: ## break everything under load and write docs/reliability.md (about a quarter of an hour; SEED=1)
+chaos: ## break everything under load and write docs/reliability.md (a quarter of an hour; SEED=1)
 	go build -o bin/chaos ./internal/chaos/cmd/chaos
 	bin/chaos -seed $(SEED) -write docs/reliability.md
 

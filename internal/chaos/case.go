@@ -29,6 +29,10 @@ type Case struct {
 	DeliveryTimeout time.Duration
 	// DeadHosts puts brokers that do not exist before the one that does; OneName gives all workers one node name.
 	DeadHosts, OneName bool
+	// Held is how many messages each worker may hold besides those of its slots: those of batches.
+	Held int
+	// Limits gives the case a limit store.
+	Limits bool
 	// Bound is how long recovery may take; 0: 5 s.
 	Bound time.Duration
 	// Prepare is called before the workers start; Restore after everything, also after a failure.

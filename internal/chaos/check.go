@@ -43,6 +43,9 @@ type Evidence struct {
 	Rows map[string]int
 	// Removed is how many waiting messages the operator deleted or purged; as many accepted ones may be missing.
 	Removed int
+	// Wait is how long those waited at least that had to wait for their time; Slots is how many tasks may run at a time.
+	Wait  time.Duration
+	Slots int
 	// Poison are ids that must end in the dead letters and never be done.
 	Poison []string
 }
@@ -79,6 +82,10 @@ func Check(e Evidence) *Verdict {
 	h.duplicates(v, e.Windows)
 	h.rows(v, e.Rows)
 	h.poison(v, e)
+	h.forbidden(v)
+	h.early(v, e.Wait)
+	h.crowded(v)
+	h.hasty(v, e.Slots)
 	recovery(v, e)
 	return v
 }
@@ -142,6 +149,7 @@ func (h *history) lost(v *Verdict, e Evidence) {
 	for _, id := range slices.Sorted(maps.Keys(h.accepted)) {
 		switch {
 		case h.done[id], elsewhere[id]:
+		case h.accepted[id] == Revoked: // must not be run
 		case h.accepted[id] == Early && h.cutOff(id, e.Windows):
 			v.Early++
 		default:

@@ -127,7 +127,7 @@ func waits(sent []Sent, ran []Ran) []span {
 		}
 	}
 	for _, s := range sent {
-		if s.Kind == Later {
+		if s.Kind.waits() {
 			add(s.Begin, 0)
 		}
 	}

@@ -46,7 +46,7 @@ const deadSuffix = ".dead"
 
 // evidence is what the ledgers say so far.
 func (s *Scene) evidence() (e Evidence, err error) {
-	e = Evidence{Windows: s.windows, Removed: s.removed, Poison: s.poison}
+	e = Evidence{Windows: s.windows, Removed: s.removed, Poison: s.poison, Wait: s.Case.Load.withDefaults().Wait, Slots: s.Case.workers() * s.worker.Concurrency}
 	if e.Sent, err = ReadSent(s.path("sent")); err != nil {
 		return e, err
 	}

@@ -24,13 +24,23 @@ const (
 	Panic Kind = "panic" // panics
 	Crash Kind = "crash" // ends its worker's process
 	Bad   Kind = "bad"   // no task can be made of it
+
+	Backoff Kind = "backoff" // asks three times to be run again, after half a second, one and two
+	Foreign Kind = "foreign" // with an ETA and straight to its queue, as Celery's clients send it: a worker parks it
+	Spread  Kind = "spread"  // sent with each of the delays that have a queue
+	Single  Kind = "single"  // one of its key runs at a time
+	Only    Kind = "only"    // one of its key waits or runs; others are not sent
+	Placed  Kind = "placed"  // two of its key run at a time
+	Rated   Kind = "rated"   // starts so often and no more
+	Row     Kind = "row"     // sent in a transaction that is committed
+	Undone  Kind = "undone"  // sent in a transaction that is rolled back
+	Revoked Kind = "revoked" // revoked while it waits for its time
 )
 
-const countdown = 2 * time.Second
-
-// work is the argument of the tasks that only take time.
+// work are the arguments of the tasks that only take time.
 type work struct {
-	Milliseconds int `task:"ms"`
+	Milliseconds int    `task:"ms"`
+	Key          string `task:"key,optional"` // of those that are limited
 }
 
 // The names of the tasks.
@@ -40,10 +50,16 @@ const (
 	taskEarly = "chaos.early"
 	taskPanic = "chaos.panic"
 	taskCrash = "chaos.crash"
+
+	taskBackoff = "chaos.backoff"
+	taskSingle  = "chaos.single"
+	taskOnly    = "chaos.only"
+	taskPlaced  = "chaos.placed"
+	taskRated   = "chaos.rated"
 )
 
 // signature is the call of a task of a kind.
-func (k Kind) signature(id string, patience time.Duration) task.Signature {
+func (k Kind) signature(id string, patience, countdown time.Duration) task.Signature {
 	s := task.Signature{Task: taskWork, Args: []any{patience.Milliseconds()}, CallOptions: task.CallOptions{ID: id, IgnoreResult: true}}
 	switch k {
 	case Visit:
@@ -58,9 +74,16 @@ func (k Kind) signature(id string, patience time.Duration) task.Signature {
 		s.Task = taskPanic
 	case Crash:
 		s.Task = taskCrash
-	case Later:
+	case Backoff:
+		s.Task = taskBackoff
+	case Single, Only, Placed:
+		s.Task = map[Kind]string{Single: taskSingle, Only: taskOnly, Placed: taskPlaced}[k]
+		s.Args = append(s.Args, keyOf(id))
+	case Rated:
+		s.Task = taskRated
+	case Later, Spread, Revoked:
 		s.Countdown = countdown
-	case Step, Slow, Bad:
+	case Step, Slow, Bad, Foreign, Row, Undone:
 	}
 	return s
 }
@@ -80,6 +103,13 @@ func tasks(crash func()) []task.Definition {
 		task.New(taskCrash, func(context.Context, work) (struct{}, error) {
 			crash()
 			return struct{}{}, nil
+		}),
+		task.New(taskBackoff, func(ctx context.Context, w work) (struct{}, error) {
+			tried := task.FromContext(ctx).Retries
+			if err := w.do(ctx); err != nil || tried == 3 {
+				return struct{}{}, err
+			}
+			return struct{}{}, task.RetryAfter(errAgain, 500*time.Millisecond<<tried)
 		}),
 	}
 }

@@ -10,8 +10,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/task"
 )
 
 // Load says what is sent.
@@ -21,6 +24,7 @@ type Load struct {
 	Kinds   []Kind        // drawn evenly; none: steps, and visits for every fourth
 	Work    time.Duration // of a step; 0: 10 ms
 	Slow    time.Duration // work of a slow task; 0: 2 s
+	Wait    time.Duration // before those that wait for their time; 0: 2 s
 }
 
 // withDefaults fills in zero fields.
@@ -40,11 +44,16 @@ func (l Load) withDefaults() Load {
 	if l.Slow == 0 {
 		l.Slow = 2 * time.Second
 	}
+	if l.Wait == 0 {
+		l.Wait = 2 * time.Second
+	}
 	return l
 }
 
 // waits reports whether some tasks wait in the broker for their time.
-func (l Load) waits() bool { return slices.Contains(l.Kinds, Later) || slices.Contains(l.Kinds, Retry) }
+func (l Load) waits() bool {
+	return slices.ContainsFunc(l.Kinds, func(k Kind) bool { return k.waits() || k == Retry || k == Backoff })
+}
 
 // sendPatience bounds one call of Send; its outcome is unknown then, and the task is sent again with the same id.
 const sendPatience = 20 * time.Second
@@ -55,6 +64,8 @@ type Sender struct {
 	app    *taskq.App
 	ledger *Ledger
 	prefix string // of the ids
+	queue  string
+	rows   *pgxpool.Pool // where transactions are; nil: none are needed
 	log    *slog.Logger
 
 	wg           sync.WaitGroup
@@ -73,8 +84,13 @@ func NewSender(cfg taskq.Config, load Load, ledger *Ledger, prefix string, rng *
 	if err != nil {
 		return nil, fmt.Errorf("chaos: %w", err)
 	}
+	if cfg.LimitStore != "" { // what is unique must be known to who sends it
+		if err := app.Register(limitedTasks()...); err != nil {
+			return nil, fmt.Errorf("chaos: %w", err)
+		}
+	}
 	seeds := rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())) // of its own: the faults are drawn meanwhile
-	return &Sender{load: load.withDefaults(), app: app, ledger: ledger, prefix: prefix, log: cfg.Logger, rng: seeds}, nil
+	return &Sender{load: load.withDefaults(), app: app, ledger: ledger, prefix: prefix, queue: cfg.DefaultQueue, log: cfg.Logger, rng: seeds}, nil
 }
 
 // Some sends n tasks one after the other.
@@ -119,34 +135,47 @@ func (s *Sender) pace(ctx context.Context, turns chan<- struct{}) {
 	}
 }
 
-// one sends a task until it is known what became of it.
+// one sends a task that is drawn.
 func (s *Sender) one(ctx context.Context) {
 	id, kind, work := s.next()
+	_ = s.deliver(ctx, id, kind, work) // it is written down
+}
+
+// send sends a task of a kind.
+func (s *Sender) send(ctx context.Context, kind Kind) (id string, err error) {
+	id, _, work := s.next()
+	return id, s.deliver(ctx, id, kind, work)
+}
+
+// deliver sends a task until it is known what became of it.
+func (s *Sender) deliver(ctx context.Context, id string, kind Kind, work time.Duration) error {
 	for ctx.Err() == nil {
 		sent := Sent{ID: id, Kind: kind, Begin: time.Now()}
 		call, cancel := context.WithTimeout(ctx, sendPatience)
-		_, err := s.app.Send(call, kind.signature(id, work))
+		err := s.call(call, kind, id, work)
 		cancel()
 		sent.End, sent.Outcome = time.Now(), outcome(err)
 		if err := s.ledger.Sent(sent); err != nil {
 			s.fail(err)
-			return
+			return err
 		}
-		if sent.Outcome == Accepted {
-			return
+		if sent.Outcome == Accepted || errors.Is(err, task.ErrDuplicateCall) || errors.Is(err, errUndone) {
+			return err
 		}
 		s.log.WarnContext(ctx, "task not sent", "id", id, "error", err)
-		if pause(ctx, 200*time.Millisecond) != nil {
-			return
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return err
 		}
 	}
+	return context.Cause(ctx)
 }
 
 func outcome(err error) Outcome {
 	switch {
 	case err == nil:
 		return Accepted
-	case errors.Is(err, broker.ErrUnroutable), errors.Is(err, broker.ErrInvalid), errors.Is(err, broker.ErrRefused):
+	case errors.Is(err, broker.ErrUnroutable), errors.Is(err, broker.ErrInvalid), errors.Is(err, broker.ErrRefused),
+		errors.Is(err, task.ErrDuplicateCall), errors.Is(err, errUndone):
 		return Rejected
 	}
 	return Unknown
@@ -190,6 +219,9 @@ func (s *Sender) Close(ctx context.Context) error {
 	s.mu.Lock()
 	err := s.err
 	s.mu.Unlock()
+	if s.rows != nil {
+		s.rows.Close()
+	}
 	return errors.Join(err, s.app.Close(ctx), s.ledger.Close())
 }
 

@@ -26,7 +26,7 @@ func sendPoison(n int) script {
 		for i := range n {
 			id := fmt.Sprintf("%s-poison-%d", s.queue, i)
 			sent := Sent{ID: id, Kind: Crash, Outcome: Accepted, Begin: time.Now()}
-			if _, err := s.sender.app.Send(ctx, Crash.signature(id, 0)); err != nil {
+			if _, err := s.sender.app.Send(ctx, Crash.signature(id, 0, 0)); err != nil {
 				return err
 			}
 			sent.End = time.Now()
@@ -80,7 +80,7 @@ func withDeadLetters(_ context.Context, s *Scene) error {
 
 // options of the worker.
 func (c WorkerConfig) options() worker.Options {
-	o := worker.Options{Pool: c.Pool, Concurrency: c.Concurrency, Hostname: c.Name, DeadLetters: c.DeadLetters}
+	o := worker.Options{Pool: c.Pool, Concurrency: c.Concurrency, Hostname: c.Name, DeadLetters: c.DeadLetters, StateDB: c.StateDB, Batches: c.Batches}
 	if c.DeadLetters {
 		o.DeliveryLimit = deliveryLimit
 	}

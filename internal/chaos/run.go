@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/internal/testserver/instance"
 )
@@ -88,15 +90,24 @@ func (w *World) stage(ctx context.Context, v variant, seed uint64) (*Scene, erro
 		Database: database, Table: strings.ReplaceAll(s.queue, "-", "_"), Queue: s.queue, QueueType: v.queue, Pool: v.pool,
 		Concurrency: v.slots(), Dir: s.dir,
 	}
-	if !v.Cluster {
-		if s.senders, err = instance.StartProxy(s.node().URL()); err != nil {
-			return nil, err
-		}
-		if s.consumers, err = instance.StartProxy(s.node().URL()); err != nil {
+	if v.Limits {
+		if s.worker.LimitStore, err = w.limits(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return s, nil
+	return s, s.startProxies()
+}
+
+// startProxies puts one before the broker for the sender and one for the workers.
+func (s *Scene) startProxies() (err error) {
+	if s.Case.Cluster {
+		return nil
+	}
+	if s.senders, err = instance.StartProxy(s.node().URL()); err != nil {
+		return err
+	}
+	s.consumers, err = instance.StartProxy(s.node().URL())
+	return err
 }
 
 func begunAt() int64 { return time.Now().UnixMilli() % 1_000_000_000 }
@@ -190,9 +201,15 @@ func (s *Scene) begin(ctx context.Context) error {
 	}
 	s.sender, err = NewSender(taskq.Config{
 		BrokerURL: s.address(s.senders), ResultBackend: "disabled://", DefaultQueue: s.queue, QueueType: s.worker.QueueType, Logger: s.log,
+		LimitStore: s.worker.LimitStore,
 	}, s.Case.Load, ledger, s.queue, s.rng)
 	if err != nil {
 		return err
+	}
+	if s.worker.Outbox != "" {
+		if s.sender.rows, err = pgxpool.New(ctx, s.worker.Outbox); err != nil {
+			return fmt.Errorf("chaos: %w", err)
+		}
 	}
 	s.sender.Some(ctx, warmUp)
 	s.log.InfoContext(ctx, "warmed up")
@@ -219,7 +236,7 @@ func (s *Scene) drained(ctx context.Context) error {
 		h, missing := gather(e), 0
 		for id, kind := range h.accepted {
 			cut := kind == Early && h.cutOff(id, s.windows)
-			if !h.done[id] && !cut && kind != Bad && kind != Crash { // those are parked
+			if !h.done[id] && !cut && kind != Bad && kind != Crash && kind != Revoked { // those are parked, or must not run
 				missing++
 			}
 		}

@@ -54,6 +54,8 @@ type fault struct {
 	moves bool
 	// harmless faults let nothing be done twice.
 	harmless bool
+	// besides is how many messages it may interrupt that no slot has: those that are being moved.
+	besides int
 	// repeats is how often the fault may interrupt one message; 0: once.
 	repeats int
 }
@@ -75,8 +77,8 @@ const (
 func (s *Scene) strike(ctx context.Context, f fault) error {
 	w := Window{Fault: f.name, Begin: time.Now(), Before: max(f.before, ackDelay), After: notice}
 	w.Harmless, w.Repeats, w.Moves = f.harmless, f.repeats, f.moves
-	if !f.forgets && (!f.moves || !s.Case.Load.waits()) {
-		w.Limit = s.inHand() * max(1, f.repeats)
+	if !f.forgets && (!f.moves || f.besides > 0 || !s.Case.Load.waits()) {
+		w.Limit = (s.inHand() + f.besides) * max(1, f.repeats)
 	}
 	s.log.InfoContext(ctx, "fault", "name", f.name, "hold", f.hold)
 	if err := f.inject(ctx); err != nil {
@@ -104,7 +106,7 @@ func (s *Scene) draw(from, to time.Duration) time.Duration {
 // inHand is how many messages the workers may hold and the sender may wait for: two for each slot, one for each call.
 func (s *Scene) inHand() int {
 	const prefetched = 2 // worker.Options.PrefetchMultiplier
-	return s.Case.workers()*s.worker.Concurrency*prefetched + s.Case.Load.withDefaults().Senders
+	return s.Case.workers()*(s.worker.Concurrency*prefetched+s.Case.Held) + s.Case.Load.withDefaults().Senders
 }
 
 // times strikes n times, each time once work goes on again and after a calm of half a second to a second.

@@ -17,7 +17,9 @@ import (
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/builtin/accessrecord"
+	"github.com/seed-399731e2/taskq/outbox"
 	"github.com/seed-399731e2/taskq/pool"
+	"github.com/seed-399731e2/taskq/task"
 )
 
 // workerVariable makes this program a worker: it holds a WorkerConfig in JSON. It is no argument because of the passwords in it.
@@ -34,6 +36,10 @@ type WorkerConfig struct {
 	Pool        pool.Kind
 	Concurrency int
 	DeadLetters bool
+	LimitStore  string
+	Outbox      string // the database of the outbox; "": none
+	StateDB     string // of the revoked
+	Batches     map[string]task.BatchPolicy
 	// DeliveryTimeout is the broker's.
 	DeliveryTimeout time.Duration
 	Dir             string // of the ledgers
@@ -62,8 +68,8 @@ func (c WorkerConfig) run() (err error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	app, err := taskq.New(taskq.Config{
 		BrokerURL: c.BrokerURL, ResultBackend: "disabled://", DefaultQueue: c.Queue, QueueType: c.QueueType, WaitForBroker: true,
-		DeliveryTimeout: c.DeliveryTimeout,
-		Worker:          c.options(), Logger: log,
+		DeliveryTimeout: c.DeliveryTimeout, LimitStore: c.LimitStore, Outbox: outbox.Config{URL: c.Outbox},
+		Worker: c.options(), Logger: log,
 	})
 	if err != nil {
 		return err
@@ -80,7 +86,11 @@ func (c WorkerConfig) run() (err error) {
 	}
 	defer func() { err = errors.Join(err, ledger.Close()) }()
 	app.Use(record(ledger, os.Getpid(), func(err error) { log.Error("ledger", "error", err); os.Exit(2) }))
-	if err := app.Register(append(tasks(func() { os.Exit(3) }), recorder.Task())...); err != nil {
+	all := append(tasks(func() { os.Exit(3) }), recorder.Task())
+	if c.LimitStore != "" {
+		all = append(all, limitedTasks()...)
+	}
+	if err := app.Register(all...); err != nil {
 		return err
 	}
 	meter, err := startMeter(filepath.Join(c.Dir, "meter-"+strconv.Itoa(os.Getpid())))

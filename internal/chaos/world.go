@@ -19,6 +19,7 @@ type World struct {
 	single   *instance.RabbitMQ
 	cluster  *instance.Cluster
 	postgres *instance.PostgreSQL
+	redis    *instance.Redis
 }
 
 // nodes returns the nodes for a case, all of which run.
@@ -54,6 +55,17 @@ func (w *World) database(ctx context.Context) (string, error) {
 	return w.postgres.URL(), nil
 }
 
+// limits returns the URL of the limit store, which keeps what was written when it is killed.
+func (w *World) limits(ctx context.Context) (string, error) {
+	if w.redis == nil {
+		var err error
+		if w.redis, err = instance.StartRedis(ctx, instance.RedisConfig{Durable: true}); err != nil {
+			return "", err
+		}
+	}
+	return w.redis.URL(), nil
+}
+
 // discard ends the brokers, so that the next case gets new ones: nobody knows what a failed case left.
 func (w *World) discard() error {
 	var errs []error
@@ -72,6 +84,9 @@ func (w *World) Close() error {
 	err := w.discard()
 	if w.postgres != nil {
 		err = errors.Join(err, w.postgres.Close())
+	}
+	if w.redis != nil {
+		err = errors.Join(err, w.redis.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("chaos: stop servers: %w", err)
