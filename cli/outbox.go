@@ -194,7 +194,7 @@ outbox retry --all`,
 		Flags: func(flags *pflag.FlagSet) { flags.BoolVar(&all, "all", false, "all that have failed") },
 		Run: func(ctx context.Context, s *Session, args []string) error {
 			ids, err := rowIDs(args)
-			if err == nil && len(ids) == 0 && !all {
+			if err == nil && (len(ids) > 0) == all {
 				err = errors.New("say which calls to send again: their ids, or --all")
 			}
 			if err != nil {

@@ -115,6 +115,7 @@ func TestMistakesAboutTheOutboxAreExplained(t *testing.T) {
 		{nil, []string{"outbox", "relay", "-b", "memory://"}, cli.Misconfigured, []string{"--outbox"}},
 		{env, []string{"outbox", "list"}, cli.Unavailable, []string{"127.0.0.1", "TASKQ_OUTBOX_URL"}},
 		{env, []string{"outbox", "retry"}, cli.Usage, []string{"--all"}},
+		{env, []string{"outbox", "retry", "1", "--all"}, cli.Usage, []string{"their ids, or --all"}},
 		{env, []string{"outbox", "delete", "x"}, cli.Usage, []string{`"x"`, "outbox list"}},
 		{env, []string{"send", "tasks.add", "--outbox-url", "x"}, cli.Usage, nil},
 		{map[string]string{"TASKQ_OUTBOX_URL": "mysql://u:s3cret@h/d"}, []string{"send", "tasks.add"}, cli.Misconfigured, []string{"postgres://", "TASKQ_OUTBOX_URL"}},
