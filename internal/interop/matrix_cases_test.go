@@ -21,9 +21,12 @@ type call struct {
 	// Also are the ids of other tasks whose outcomes are looked at.
 	Also     []string `json:"also,omitempty"`
 	Progress string   `json:"progress,omitempty"` // the file that ends the task, created once its state was seen
-	Children bool     `json:"children,omitempty"`
-	Extended bool     `json:"extended,omitempty"`
-	Forget   bool     `json:"forget,omitempty"`
+	// Revoke it when it is sent, Terminate it once its progress was seen.
+	Revoke    bool `json:"revoke,omitempty"`
+	Terminate bool `json:"terminate,omitempty"`
+	Children  bool `json:"children,omitempty"`
+	Extended  bool `json:"extended,omitempty"`
+	Forget    bool `json:"forget,omitempty"`
 	// Group saves Members as a group of this id, and restores it.
 	Group   string `json:"group,omitempty"`
 	Members []dict `json:"members,omitempty"`
@@ -116,7 +119,7 @@ func whenKept(f feature) feature {
 
 func features() []feature {
 	var all []feature
-	for _, some := range [][]feature{argumentFeatures(), optionFeatures(), errorFeatures(), linkFeatures(), chainFeatures(), resultFeatures()} {
+	for _, some := range [][]feature{argumentFeatures(), optionFeatures(), errorFeatures(), revokeFeatures(), linkFeatures(), chainFeatures(), resultFeatures()} {
 		all = append(all, some...)
 	}
 	return all
@@ -158,6 +161,10 @@ func optionFeatures() []feature {
 		option("argsrepr, kwargsrepr", dict{"argsrepr": "(hidden)", "kwargsrepr": "{hidden}"}),
 		option("properties of the message", dict{"message_id": "m-1", "type": "a-type", "app_id": "an-app"}),
 		option("transient", dict{"delivery_mode": 1}),
+		{section: section, name: "countdown to an exchange", call: func(s *setting) call {
+			to := dict{"queue": nil, "exchange": "matrix", "routing_key": s.queue + ".late", "countdown": 0.2}
+			return call{Signature: s.sig("matrix.add", []any{1, 2}, to)}
+		}},
 		{section: section, name: "task_id", call: func(s *setting) call {
 			return call{Signature: s.sig("matrix.add", []any{1, 2}, dict{"task_id": s.id("CHOSEN")})}
 		}},
@@ -185,6 +192,19 @@ func errorFeatures() []feature {
 		plain(section, "retried, then done", "matrix.retry", []any{2, "ValueError"}, nil),
 		plain(section, "retried in vain: the reason", "matrix.retry", []any{9, "KeyError"}, nil),
 		vaguely(plain(section, "retried in vain: no reason", "matrix.retry", []any{9}, nil)),
+	}
+}
+
+func revokeFeatures() []feature {
+	const section = "Revokes"
+	return []feature{
+		{section: section, name: "before it runs", call: func(s *setting) call {
+			return call{Revoke: true, Signature: s.sig("matrix.add", []any{1, 2}, dict{"countdown": 3})}
+		}},
+		vaguely(feature{section: section, name: "while it runs: terminate", call: func(s *setting) call { // Celery says revoked or terminated
+			file := s.file()
+			return call{Terminate: true, Progress: file, Signature: s.sig("matrix.progress", []any{file})}
+		}}),
 	}
 }
 

@@ -30,7 +30,10 @@ func (c goClient) make(ctx context.Context, calls []call) map[string]any {
 			continue
 		}
 		var err error
-		if results[i], err = c.send(ctx, one.Signature); err != nil {
+		if results[i], err = c.send(ctx, one.Signature); err == nil && one.Revoke {
+			err = results[i].Revoke(ctx)
+		}
+		if err != nil {
 			outcomes[one.Name] = dict{"broken": err.Error()}
 		}
 	}
@@ -63,6 +66,14 @@ func (c goClient) send(ctx context.Context, signature dict) (*task.Result[any], 
 		return nil, err
 	}
 	return c.app.Send(ctx, sig)
+}
+
+// end lets a task end that shows its progress, or ends it.
+func (c goClient) end(ctx context.Context, one call, r *task.Result[any]) error {
+	if one.Terminate {
+		return r.Revoke(ctx, task.Terminate("SIGTERM"))
+	}
+	return os.WriteFile(one.Progress, nil, 0o600)
 }
 
 func (c goClient) finish(ctx context.Context, one call, r *task.Result[any]) (dict, error) {
@@ -146,7 +157,7 @@ func (c goClient) seeProgress(ctx context.Context, one call, r *task.Result[any]
 			var seen any
 			err := meta.Value(&seen)
 			out["seen"] = seen
-			return errors.Join(err, os.WriteFile(one.Progress, nil, 0o600))
+			return errors.Join(err, c.end(ctx, one, r))
 		}
 	}
 	return errors.New("its progress was not seen")

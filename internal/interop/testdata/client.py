@@ -42,14 +42,17 @@ def lines(path, n):
     return sorted(read(), key=lambda line: line["args"][-1])
 
 
-def progress(path, result):
-    """See the state of the task's own, then let the task end. With rpc a state is a message, elsewhere it is looked up."""
+def progress(path, terminate, result):
+    """See the state of the task's own, then let the task end, or end it. With rpc a state is a message, elsewhere it is looked up."""
     out = {}
 
     def see(meta):
         if meta["status"] == "PROGRESS":
             out["seen"] = meta["result"]
-            open(path, "w").close()
+            if terminate:
+                result.revoke(terminate=True)
+            else:
+                open(path, "w").close()
 
     if app.conf.result_backend.startswith("rpc"):
         out.update(outcome(result, on_message=see))
@@ -63,7 +66,7 @@ def progress(path, result):
 def finish(call, result):
     out = {}
     if call.get("progress"):
-        out.update(progress(call["progress"], result))
+        out.update(progress(call["progress"], call.get("terminate"), result))
     elif not call.get("unheard"):
         out.update(outcome(result))
     if call.get("notes"):
@@ -97,7 +100,10 @@ def group(call):
 def send(call):
     if "members" in call:
         return None
-    return signature(call["signature"], app=app).apply_async()
+    result = signature(call["signature"], app=app).apply_async()
+    if call.get("revoke"):
+        result.revoke()
+    return result
 
 
 calls = json.load(open(sys.argv[1]))
