@@ -32,11 +32,14 @@ func (b *batch) run(ctx context.Context) {
 	if b.calls = b.begin(ctx, &refused); len(b.calls) == 0 {
 		return
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stop := b.limit(ctx, cancel)
+	for _, e := range b.calls {
+		e.seat(true)
+	}
 	ends := make([]ending, len(b.calls))
 	b.gathering = task.NewGathering(len(b.calls))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := b.limit(ctx, cancel) // from now on the gathering can be ended
 	var handlers sync.WaitGroup
 	for i, e := range b.calls {
 		handlers.Go(func() { ends[i] = b.attend(ctx, e, b.gathering.Seat(i)) })
@@ -47,6 +50,7 @@ func (b *batch) run(ctx context.Context) {
 	var settling errgroup.Group
 	settling.SetLimit(settleAtOnce)
 	for i, e := range b.calls {
+		e.seat(false)
 		settling.Go(func() error { e.conclude(ends[i]); return nil })
 	}
 	_ = settling.Wait() // none returns an error

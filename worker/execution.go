@@ -35,6 +35,7 @@ type execution struct {
 	mu     sync.Mutex              // guards the fields below
 	cancel context.CancelCauseFunc // of the running handler's context; nil before and after
 	slot   *pool.Slot              // that the handler has for itself; nil before, and in a batch
+	seated bool                    // the batch that it runs in has not ended
 	doomed bool                    // it was terminated before its handler ran
 }
 
@@ -126,11 +127,18 @@ func (e *execution) interrupt(cause error) {
 	}
 }
 
-// isHandling reports whether a handler runs.
+// isHandling reports whether a handler runs, or the function of its batch.
 func (e *execution) isHandling() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.cancel != nil
+	return e.cancel != nil || e.seated
+}
+
+// seat says that the execution's batch begins, or has ended.
+func (e *execution) seat(taken bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.seated = taken
 }
 
 // maxFrames is how much of a panic's stack is kept.

@@ -94,3 +94,26 @@ func (c *losingConsumer) Next(ctx context.Context) (*broker.Delivery, error) {
 	gone.Queue = d.Queue
 	return gone, nil
 }
+
+// The function of a batch that is given up runs on with what its calls hold.
+func TestABatchThatIsGivenUpHoldsItsPlacesWhileItRunsOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var running crowd
+		stubborn := task.NewBatch("tasks.stubborn", func(_ context.Context, calls []*task.BatchCall[none, none]) error {
+			for range calls {
+				defer running.enter()()
+			}
+			time.Sleep(time.Minute)
+			return nil
+		}, task.BatchSize(2), task.MaxConcurrent(2), task.TimeLimit(time.Second))
+		h := start(t, plan{opts: worker.Options{Concurrency: 2, MaxStuck: 8}, tasks: []task.Definition{stubborn}})
+		for range 4 {
+			h.send(stubborn.S(none{}))
+		}
+		time.Sleep(5 * time.Minute)
+		if running.most.Load() != 2 || running.all.Load() != 4 {
+			t.Errorf("%d calls ran, %d at once; want 4, two at a time", running.all.Load(), running.most.Load())
+		}
+	})
+}
