@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/broker/mem"
+	"github.com/seed-399731e2/taskq/limit"
 	limitmem "github.com/seed-399731e2/taskq/limit/mem"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -66,4 +67,71 @@ func TestATaskThatCannotBeParkedFailsForItsCallerAndKeepsNoKey(t *testing.T) {
 			t.Errorf("stats = %+v, want one delivery", s)
 		}
 	})
+}
+
+// again is a unique task whose first try asks for another one ten minutes later.
+func again(mode task.UniqueMode) *task.Task[string, none] {
+	tried := false
+	return task.New("tasks.again", func(context.Context, string) (none, error) {
+		if tried {
+			return none{}, nil
+		}
+		tried = true
+		return none{}, task.RetryAfter(errors.New("not yet"), 10*time.Minute)
+	}, task.Unique(task.AllArguments(), 30*time.Second, mode))
+}
+
+func TestAKeyIsHeldUntilTheNextTryHoweverLongThatIs(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]task.UniqueMode{"queued": task.Queued, "both": task.Both} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store, unique := limitmem.New(), again(mode)
+				h := start(t, plan{limits: store, tasks: []task.Definition{unique}})
+				id := h.send(unique.S("a"))
+				time.Sleep(9 * time.Minute)
+				if got := held(t, store, unique.Spec(), unique.S("a")); got != id {
+					t.Errorf("the key is held by %q, want %q", got, id)
+				}
+				if m := h.outcome(id); m.State != task.Success {
+					t.Errorf("outcome = %s", m.State)
+				}
+			})
+		})
+	}
+}
+
+// A try whose key somebody else has got meanwhile is late, and no duplicate.
+func TestANextTryWhoseKeyWasLostIsNoDuplicate(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]task.UniqueMode{"queued": task.Queued, "both": task.Both} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store, unique := limitmem.New(), again(mode)
+				h := start(t, plan{limits: store, tasks: []task.Definition{unique}})
+				id := h.send(unique.S("a"))
+				time.Sleep(time.Minute)
+				req, err := unique.S("a").Request(nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				key, err := unique.Spec().Unique.Key.Of(unique.Spec(), req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				name := limit.TaskKey(limit.KindUnique, unique.Name(), key)
+				if err := store.Release(t.Context(), name, id); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := store.Acquire(t.Context(), limit.Claim{Key: name, Owner: "other", Places: 1, TTL: 20 * time.Minute}); err != nil {
+					t.Fatal(err)
+				}
+				if m := h.outcome(id); m.State != task.Success {
+					t.Errorf("outcome = %s %v, want SUCCESS", m.State, m.Err())
+				}
+			})
+		})
+	}
 }
