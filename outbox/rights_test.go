@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -30,13 +31,26 @@ func (n *notes) has(text string) bool {
 	return strings.Contains(n.b.String(), text)
 }
 
+// with adds a parameter to the URL of a database.
+func with(t testing.TB, database, parameter, value string) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal("no URL")
+	}
+	query := u.Query()
+	query.Set(parameter, value)
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
 // A relay that could publish and not delete would publish the same again and again.
 func TestARelayThatCannotDeleteSendsNothing(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ setup, parameter, why string }{
-		"may only read":       {"GRANT SELECT, UPDATE ON taskq_outbox TO {role}", "role={role}", "grant INSERT on "},
-		"may not change":      {"GRANT SELECT, DELETE ON taskq_outbox TO {role}", "role={role}", "grant INSERT on "},
-		"database only reads": {"", "default_transaction_read_only=on", "it only reads"},
+	for name, c := range map[string]struct{ setup, parameter, value, why string }{
+		"may only read":       {"GRANT SELECT, UPDATE ON taskq_outbox TO {role}", "role", "{role}", "grant INSERT on "},
+		"may not change":      {"GRANT SELECT, DELETE ON taskq_outbox TO {role}", "role", "{role}", "grant INSERT on "},
+		"database only reads": {"", "default_transaction_read_only", "on", "it only reads"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,7 +73,7 @@ func TestARelayThatCannotDeleteSendsNothing(t *testing.T) {
 			got := receive(t, b, queueName)
 			insert(t, pool, entry("1"))
 			log := &notes{}
-			cfg := outbox.Config{URL: database + "&" + strings.ReplaceAll(c.parameter, "{role}", role), Logger: slog.New(slog.NewTextHandler(log, nil))}
+			cfg := outbox.Config{URL: with(t, database, c.parameter, strings.ReplaceAll(c.value, "{role}", role)), Logger: slog.New(slog.NewTextHandler(log, nil))}
 			stop := relay(t, cfg, b)
 			eventually(t, "the relay says why it does not work", func() bool { return log.has(c.why) })
 			stop()
@@ -75,7 +89,7 @@ func TestARelayThatCannotDeleteSendsNothing(t *testing.T) {
 
 func TestTheSizeOfAPoolMayStandInTheURLOfARelay(t *testing.T) {
 	t.Parallel()
-	cfg := outbox.Config{URL: testserver.Postgres(t) + "&pool_max_conns=2"}
+	cfg := outbox.Config{URL: with(t, testserver.Postgres(t), "pool_max_conns", "2")}
 	opened(t, cfg)
 	pool, b := connect(t, cfg.URL), memory(t)
 	got := receive(t, b, queueName)
