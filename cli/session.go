@@ -109,6 +109,31 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	if s.app != nil {
 		return s.app, nil
 	}
+	s.stores(&cfg)
+	s.routing(&cfg)
+	s.outbox(&cfg)
+	s.formats(&cfg)
+	cfg.Logger = s.Log
+	if cfg.BrokerURL == "" && !s.offline {
+		path, err := sqlitedb.DefaultPath()
+		if err != nil {
+			return nil, Exit(Misconfigured, err)
+		}
+		s.Log.Info("no broker is configured: using the embedded store", "path", path)
+	}
+	app, err := taskq.New(cfg)
+	if err != nil {
+		return nil, Exit(Misconfigured, s.withOrigin(err))
+	}
+	if err := s.setUp(app); err != nil {
+		return nil, err
+	}
+	s.app = app
+	return app, nil
+}
+
+// stores are the broker and how it is used, and where outcomes and limits are kept.
+func (s *Session) stores(cfg *taskq.Config) {
 	cfg.BrokerURL = s.Config.Text("broker_url")
 	cfg.ResultBackend = s.Config.Text("result_backend")
 	if s.Config.Given("result_expires") { // else the store's own default: a Django site's rows are the site's to delete
@@ -125,24 +150,13 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 	cfg.Declare = s.declareMode()
 	cfg.Delays = amqp.Delays(strings.ToLower(s.Config.Text("delays")))
 	cfg.DeliveryTimeout = s.Config.Seconds("worker.delivery_timeout")
-	s.routing(&cfg)
-	s.outbox(&cfg)
-	s.formats(&cfg)
-	cfg.Logger = s.Log
-	if cfg.BrokerURL == "" && !s.offline {
-		path, err := sqlitedb.DefaultPath()
-		if err != nil {
-			return nil, Exit(Misconfigured, err)
-		}
-		s.Log.Info("no broker is configured: using the embedded store", "path", path)
-	}
-	app, err := taskq.New(cfg)
-	if err != nil {
-		return nil, Exit(Misconfigured, s.withOrigin(err))
-	}
+}
+
+// setUp lets the program and its extensions add to the application.
+func (s *Session) setUp(app *taskq.App) error {
 	if s.program.setup != nil {
 		if err := s.program.setup(app); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, e := range s.program.extensions {
@@ -150,11 +164,10 @@ func (s *Session) open(cfg taskq.Config) (*taskq.App, error) {
 			continue
 		}
 		if err := e.Setup(s, app); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	s.app = app
-	return app, nil
+	return nil
 }
 
 // withOrigin says where the setting comes from that an application does not take.
@@ -213,25 +226,31 @@ func (s *Session) workerOptions() (worker.Options, error) {
 		QueueOrder:         worker.QueueOrder(strings.ToLower(s.Config.Text("worker.queue_order"))),
 		Direct:             s.Config.On("worker.direct"),
 	}
-	if opts.Batches, err = parseBatches(s.Config.List("worker.batch")); err != nil {
-		return opts, Exit(Usage, err) // its text has been checked
-	}
-	if name := s.Config.Text("worker.hostname"); name != "" {
-		opts.Hostname = worker.NodeName(name)
-	}
-	if opts.ConsumerPriority, err = strconv.Atoi(strings.TrimSpace(s.Config.Text("worker.consumer_priority"))); err != nil {
-		return opts, err // it was checked
-	}
-	if opts.Queues, err = s.queues(); err != nil {
-		return opts, err
-	}
-	if opts.Weights, err = s.weights(opts.Queues); err != nil {
+	if err := s.intake(&opts); err != nil {
 		return opts, err
 	}
 	if err := opts.Validate(); err != nil {
 		return opts, Exit(Usage, err)
 	}
 	return opts, nil
+}
+
+// intake is what the worker takes, and from which queues.
+func (s *Session) intake(opts *worker.Options) (err error) {
+	if opts.Batches, err = parseBatches(s.Config.List("worker.batch")); err != nil {
+		return Exit(Usage, err) // its text has been checked
+	}
+	if name := s.Config.Text("worker.hostname"); name != "" {
+		opts.Hostname = worker.NodeName(name)
+	}
+	if opts.ConsumerPriority, err = strconv.Atoi(strings.TrimSpace(s.Config.Text("worker.consumer_priority"))); err != nil {
+		return err // it was checked
+	}
+	if opts.Queues, err = s.queues(); err != nil {
+		return err
+	}
+	opts.Weights, err = s.weights(opts.Queues)
+	return err
 }
 
 // queues are those that the settings name, or all that they configure, or the default one, without the excluded ones.
