@@ -69,3 +69,38 @@ func TestWhatWaitsForItsTimeIsListedAndTakenBack(t *testing.T) {
 	got.await(3)
 	got.once(pool)
 }
+
+// A relay may have read already what is due within a moment.
+func TestWhatIsDueInAMomentIsNotTakenBack(t *testing.T) {
+	t.Parallel()
+	cfg := outbox.Config{URL: testserver.Postgres(t)}
+	store, pool := opened(t, cfg), connect(t, cfg.URL)
+	e := entry("1")
+	e.Delay = time.Hour
+	insert(t, pool, e)
+	n, err := store.Unpark(t.Context(), func(broker.Parked) bool {
+		_, err := pool.Exec(t.Context(), "UPDATE taskq_outbox SET not_before = clock_timestamp()")
+		return err == nil
+	})
+	if n != 0 || err != nil || query[int](t, pool, "SELECT count(*) FROM taskq_outbox") != 1 {
+		t.Errorf("%d were taken back, %v, want none", n, err)
+	}
+}
+
+func TestOfManyThatAreDueTheOldestGoFirst(t *testing.T) {
+	t.Parallel()
+	cfg := outbox.Config{URL: testserver.Postgres(t)}
+	opened(t, cfg)
+	pool, b := connect(t, cfg.URL), memory(t)
+	got := receive(t, b, queueName)
+	var entries []outbox.Entry
+	for i := range 1200 { // more than two batches
+		e := entry(fmt.Sprintf("0 %04d", i))
+		e.Delay = time.Duration(i+1) * time.Millisecond
+		entries = append(entries, e)
+	}
+	insert(t, pool, entries...)
+	eventually(t, "all are due", func() bool { return query[bool](t, pool, "SELECT max(not_before) < now() FROM taskq_outbox") })
+	relay(t, cfg, b)
+	inOrder(t, got.await(len(entries)))
+}
