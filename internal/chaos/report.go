@@ -94,6 +94,13 @@ func (w *World) Versions(ctx context.Context, seed uint64, took time.Duration) (
 		}
 		store = "PostgreSQL " + version
 	}
+	if w.redis != nil {
+		version, err := w.redis.Version(ctx)
+		if err != nil {
+			return "", err
+		}
+		store += ", Redis " + version
+	}
 	return fmt.Sprintf("Seed %d; RabbitMQ %s, %s, %s, %s/%s with %d CPUs; %.0f minutes", seed, rabbit, store,
 		strings.Replace(runtime.Version(), "go", "Go ", 1), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), took.Minutes()), nil
 }
