@@ -193,12 +193,13 @@ func (s *Scene) impatient(hold time.Duration) fault {
 }
 
 // full has the broker refuse messages once ten wait in the queue. That it refuses is said before the length: a queue that is told both
-// at once first drops what is too many.
+// at once first drops what is too many. And that there is room again is said before the policy goes: a quorum queue without a limit never tells those
+// whom it has refused that it takes messages again.
 func (s *Scene) full(hold time.Duration) fault {
 	const set = `rabbit_policy:set(<<"/">>, <<"full">>, <<"^%s$">>, [{<<"max-length">>, %d}, {<<"overflow">>, <<"reject-publish">>}], 1, <<"queues">>, <<"chaos">>)`
 	return sparing(s.eval("a full queue that refuses messages",
 		fmt.Sprintf(set, s.queue, 1_000_000)+", timer:sleep(500), "+fmt.Sprintf(set, s.queue, 10),
-		hold, `rabbit_policy:delete(<<"/">>, <<"full">>, <<"chaos">>)`))
+		hold, fmt.Sprintf(set, s.queue, 1_000_000)+`, timer:sleep(500), rabbit_policy:delete(<<"/">>, <<"full">>, <<"chaos">>)`))
 }
 
 // The faults of the database.
