@@ -81,7 +81,7 @@ func theCalls() map[string]called {
 		"eta":                {python: "eta=utc(2020, 1, 2, 3, 4, 5, 678000)", golang: []task.SendOption{task.ETA(eta)}},
 		"countdown":          {python: "countdown=0.5", golang: []task.SendOption{task.Countdown(500 * time.Millisecond)}, differs: "eta"},
 		"countdown_exchange": {atHome: "exchange routing_key", python: "exchange='topics', routing_key='a.b', countdown=0.5", golang: []task.SendOption{task.Exchange("topics"), task.RoutingKey("a.b"), task.Countdown(500 * time.Millisecond)}, differs: "eta"},
-		"expires_at":         {python: expires.Format("expires=utc(2006, 1, 2, 15, 4, 5, 678000)"), differs: "expiration", golang: []task.SendOption{task.Expires(expires)}},
+		"expires_at":         {python: fmt.Sprintf(expires.Format("expires=utc(2006, 1, 2, %d, 4, 5, 678000)"), expires.Hour()), differs: "expiration", golang: []task.SendOption{task.Expires(expires)}},
 		"expires_in":         {python: "expires=3600", golang: []task.SendOption{task.ExpiresIn(time.Hour)}, differs: "expires expiration"},
 		"limits":             {python: "time_limit=30, soft_time_limit=20.5", golang: []task.SendOption{task.TimeLimit(30 * time.Second), task.SoftTimeLimit(20500 * time.Millisecond)}},
 		"shadow":             {python: "shadow='shown'", golang: []task.SendOption{task.Shadow("shown")}},
