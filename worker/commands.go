@@ -80,7 +80,7 @@ func (w *Worker) revoke(ctx context.Context, call *control.Call, terminate bool)
 		return nil, err
 	}
 	ids = w.revoked.flag(ids)
-	w.loops.Go(func() { w.markRevoked(ctx, ids) })
+	w.markSoon(ctx, ids)
 	if !terminate {
 		w.log.InfoContext(ctx, "tasks were flagged as revoked", "id", strings.Join(ids, ", "))
 		return control.OK("tasks " + reprSet(ids) + " flagged as revoked"), nil

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/seed-399731e2/taskq/control"
+	"github.com/seed-399731e2/taskq/result"
+	resultmem "github.com/seed-399731e2/taskq/result/mem"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
 )
@@ -130,6 +133,42 @@ func TestATaskRevokedWhileItIsParkedIsRevokedAtOnceAndDoesNotRun(t *testing.T) {
 		synctest.Wait()
 		if s := h.worker.Stats(); runs.Load() != 0 || s.Settled < 2 || s.Running != 0 {
 			t.Errorf("runs = %d, stats = %+v", runs.Load(), s)
+		}
+	})
+}
+
+// heldStore does not say what it keeps until it is told to, and counts who waits for that.
+type heldStore struct {
+	result.Backend
+	asked   atomic.Int32
+	release chan struct{}
+}
+
+func (s *heldStore) Get(ctx context.Context, id string) (task.Meta, error) {
+	s.asked.Add(1)
+	<-s.release
+	return s.Backend.Get(ctx, id)
+}
+
+func TestCommandsToRevokeDoNotAddUpWhileTheStoreIsSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int32
+		store := &heldStore{Backend: resultmem.New(resultmem.Config{}), release: make(chan struct{})}
+		h := start(t, plan{tasks: []task.Definition{counted(&runs)}, results: store})
+		synctest.Wait() // it hears commands
+		for i := range 100 {
+			h.revoke(strconv.Itoa(i))
+		}
+		if asked := store.asked.Load(); asked != 16 {
+			t.Errorf("%d commands wait for the store, want 16", asked)
+		}
+		close(store.release)
+		h.wantRevoked("0", "revoked")
+		h.send(counted(&runs).S(none{}, task.ID("99"))) // it was not marked, and does not run
+		h.wantRevoked("99", "revoked")
+		if runs.Load() != 0 {
+			t.Errorf("the revoked task ran")
 		}
 	})
 }

@@ -135,11 +135,25 @@ func (e *execution) discard(ctx context.Context) {
 	e.finish(verdict{state: task.Revoked, err: &revoked{"revoked"}, disposition: broker.Ack}, nil)
 }
 
-// markWait bounds how long marking may take, and markMost how many are marked: the rest are when their messages come.
+// markWait bounds how long marking may take, markMost how many tasks of a command are marked, and markAtOnce of how many commands: the
+// rest are when their messages come.
 const (
-	markWait = 10 * time.Second
-	markMost = 1000
+	markWait   = 10 * time.Second
+	markMost   = 1000
+	markAtOnce = 16
 )
+
+// markSoon marks tasks of a command while the worker goes on.
+func (w *Worker) markSoon(ctx context.Context, ids []string) {
+	select {
+	case w.marking <- struct{}{}:
+		w.loops.Go(func() {
+			defer func() { <-w.marking }()
+			w.markRevoked(ctx, ids)
+		})
+	default: // a store that is slow or away must not let them add up
+	}
+}
 
 // markRevoked stores REVOKED for tasks that may not come for long, so that nobody waits for them: Celery does so since 5.6. What has
 // ended or begun stays as it is. Where outcomes are messages, nobody knows yet where to send one.

@@ -33,6 +33,7 @@ type Worker struct {
 	running running
 	revoked revokedTasks
 	counts  counts
+	marking chan struct{} // one for each command whose tasks are being marked as revoked
 	parking chan struct{} // one for each delivery on its way back into the broker until its time
 
 	loops    sync.WaitGroup // the quarantine, what parks, and what runs beside
@@ -74,7 +75,8 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Logger, instance: uuid.NewString(), own: limitmem.New(), handlers: map[*task.Spec]task.Handler{}, consumed: cfg.consumed(),
-		parking: make(chan struct{}, parkWindow), turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{}),
+		parking: make(chan struct{}, parkWindow), marking: make(chan struct{}, markAtOnce),
+		turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{}),
 	}
 	if w.cfg.Send == nil {
 		w.cfg.Send = w.send
