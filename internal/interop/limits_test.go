@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq"
+	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -130,6 +131,16 @@ func TestTwoWorkersKeepAClusterWideRateTogether(t *testing.T) {
 	}
 }
 
+// parking is the client's broker, for a look at what waits in it.
+func parking(t *testing.T, client *taskq.App) broker.Parking {
+	t.Helper()
+	b, err := client.Broker(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.(broker.Parking)
+}
+
 func TestTwoWorkersRunNoMoreAtOnceThanMay(t *testing.T) {
 	t.Parallel()
 	for kind, store := range sharing(t) {
@@ -138,19 +149,22 @@ func TestTwoWorkersRunNoMoreAtOnceThanMay(t *testing.T) {
 			url := testserver.AMQPVhost(t)
 			var starts tally
 			var mu sync.Mutex
-			now, most := map[int]int{}, 0
+			now, most, refused := map[int]int{}, 0, make(chan struct{})
 			enter := func(key, by int) {
 				mu.Lock()
 				defer mu.Unlock()
 				now[key] += by
 				most = max(most, now[key])
 			}
-			busy := task.New("busy", func(_ context.Context, key int) (int, error) {
+			busy := task.New("busy", func(ctx context.Context, key int) (int, error) {
 				starts.note()
 				enter(key, 1)
 				defer enter(key, -1)
-				time.Sleep(20 * time.Millisecond) // there is nothing to wait for
-				return 0, nil
+				select {
+				case <-refused:
+				case <-ctx.Done():
+				}
+				return 0, ctx.Err()
 			}, task.MaxConcurrent(2, task.ClusterWide(), task.PerArgument("arg")), task.IgnoreResult())
 			for range 2 {
 				cfg := quiet(url, store)
@@ -163,11 +177,19 @@ func TestTwoWorkersRunNoMoreAtOnceThanMay(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			eventually(t, "all places are taken, and what is left is parked", func() bool {
+				n := 0
+				if err := parking(t, client).Parked(t.Context(), func(broker.Parked) bool { n++; return true }); err != nil {
+					t.Fatal(err)
+				}
+				return len(starts.all()) >= 6 && n >= 30
+			})
+			close(refused)
 			starts.await(t, 60)
 			mu.Lock()
 			defer mu.Unlock()
-			if most > 2 {
-				t.Errorf("%d of one key ran at once", most)
+			if most != 2 {
+				t.Errorf("%d of one key ran at once, want 2", most)
 			}
 		})
 	}
