@@ -171,6 +171,8 @@ func TestTwoWorkersRunNoMoreAtOnceThanMay(t *testing.T) {
 				cfg.Worker.Concurrency = 8
 				runWorker(t, newAppOf(t, cfg, busy))
 			}
+			release := sync.OnceFunc(func() { close(refused) })
+			t.Cleanup(release) // before the workers end, which wait for their tasks
 			client := newApp(t, url)
 			for i := range 60 {
 				if _, err := busy.Send(t.Context(), client, i%3); err != nil {
@@ -184,7 +186,7 @@ func TestTwoWorkersRunNoMoreAtOnceThanMay(t *testing.T) {
 				}
 				return len(starts.all()) >= 6 && n >= 30
 			})
-			close(refused)
+			release()
 			starts.await(t, 60)
 			mu.Lock()
 			defer mu.Unlock()
