@@ -16,7 +16,7 @@ import (
 type claimed struct {
 	receipt
 	queue         string
-	priority      int64
+	priority, due int64
 	exchange, key string
 	properties    []byte
 	body          []byte
@@ -92,6 +92,7 @@ func (k *keeper) promising(orders []*order) ([]*order, error) {
 	return some, nil
 }
 
+// claim leases messages in the order in which they became ready: one that was parked stands behind those that came before it was due.
 func (o *order) claim(tx *sqlitedb.Tx, session int64) error {
 	o.got = nil
 	for _, s := range o.queues {
@@ -101,18 +102,18 @@ func (o *order) claim(tx *sqlitedb.Tx, session int64) error {
 		from := len(o.got)
 		err := tx.Query(func(rows *sql.Rows) error {
 			m := claimed{receipt: receipt{lease: session}, queue: s.name}
-			err := rows.Scan(&m.id, &m.priority, &m.deliveries, &m.exchange, &m.key, &m.properties, &m.body)
+			err := rows.Scan(&m.id, &m.priority, &m.due, &m.deliveries, &m.exchange, &m.key, &m.properties, &m.body)
 			o.got = append(o.got, m)
 			return err
 		}, `UPDATE broker_messages SET lease = ?, deliveries = deliveries + 1 WHERE id IN (
 			SELECT id FROM broker_messages WHERE lease = 0 AND queue = ? AND (expires = 0 OR expires > ?)
-			ORDER BY priority DESC, id LIMIT ?) RETURNING id, priority, deliveries, exchange, key, properties, body`,
+			ORDER BY priority DESC, due, id LIMIT ?) RETURNING id, priority, due, deliveries, exchange, key, properties, body`,
 			session, s.queue, nowMillis(), o.n-from)
 		if err != nil {
 			return err
 		}
 		slices.SortFunc(o.got[from:], func(a, b claimed) int {
-			return cmp.Or(-cmp.Compare(a.priority, b.priority), cmp.Compare(a.id, b.id))
+			return cmp.Or(-cmp.Compare(a.priority, b.priority), cmp.Compare(a.due, b.due), cmp.Compare(a.id, b.id))
 		})
 	}
 	return nil

@@ -46,7 +46,7 @@ CREATE TABLE broker_messages (
 	queue      INTEGER NOT NULL,
 	priority   INTEGER NOT NULL,
 	lease      INTEGER NOT NULL,            -- 0: ready, -1: parked until due, else the owner's id
-	due        INTEGER NOT NULL,
+	due        INTEGER NOT NULL,            -- when it came, or may come out of parking
 	expires    INTEGER NOT NULL,            -- 0: never
 	deliveries INTEGER NOT NULL DEFAULT 0,  -- how many times it was handed out
 	exchange   TEXT NOT NULL,
@@ -71,5 +71,9 @@ CREATE TABLE broker_bindings_with_arguments (
 INSERT INTO broker_bindings_with_arguments SELECT exchange, key, queue, x'' FROM broker_bindings;
 DROP TABLE broker_bindings;
 ALTER TABLE broker_bindings_with_arguments RENAME TO broker_bindings;
+`, `
+-- due: when the message came, or became due
+DROP INDEX broker_messages_ready;
+CREATE INDEX broker_messages_ready ON broker_messages (queue, priority DESC, due, id) WHERE lease = 0;
 `}
 }

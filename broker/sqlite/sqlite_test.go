@@ -70,6 +70,46 @@ func TestSettlesOnlyWhatItStillHolds(t *testing.T) {
 	}
 }
 
+// TestAMessageStandsWhereItBecameDue has messages become due while nobody looks: one that waited long does not overtake those
+// that were ready before it.
+func TestAMessageStandsWhereItBecameDue(t *testing.T) {
+	t.Parallel()
+	b := open(t, filepath.Join(t.TempDir(), "taskq.db"))
+	closeLater(t, b)
+	declareWork(t, b)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, m := range []struct {
+		body  string
+		delay time.Duration
+	}{{"late", time.Second}, {"soon", time.Millisecond}} {
+		to, msg := broker.Address{RoutingKey: queueName}, broker.Message{Body: []byte(m.body)}
+		if err := b.PublishDelayed(ctx, to, msg, m.delay); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for ready := 0; ready < 2; {
+		stats, err := b.Measure(ctx, queueName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ready = stats.Messages
+	}
+	c, err := b.Consume(ctx, broker.ConsumeConfig{Queues: []string{queueName}, Prefetch: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"soon", "late"} {
+		d, err := c.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(d.Body) != want {
+			t.Errorf("came %s, want %s", d.Body, want)
+		}
+	}
+}
+
 func TestDeletedQueueEndsItsConsumer(t *testing.T) {
 	t.Parallel()
 	b, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "taskq.db"), Lease: time.Second})
