@@ -35,17 +35,25 @@ type Replier interface {
 	Expect(ctx context.Context, id string) (replyTo string, err error)
 }
 
-// Joiner is a Backend that keeps count of the finished tasks of a chord's header, as Celery's Redis store does, so that Python's workers
-// and those here can finish the tasks of one chord (celery/backends/redis.py, on_chord_part_return).
+// Joiner is a Backend that keeps count of the finished tasks of a chord's header, so that exactly one list of their outcomes comes of it
+// however often each of them runs. Where Celery has such a count in the same store it is the same one, and Python's workers and those
+// here can finish the tasks of one chord (celery/backends/redis.py, on_chord_part_return).
 type Joiner interface {
-	// SetChordSize says how many tasks the header has. Who sends the header says it before it sends the last of them.
-	SetChordSize(ctx context.Context, group string, size int) error
-	// JoinChord notes a header's task that has ended, and its outcome. Once all have, complete is true and parts are their outcomes in
-	// the order of the header, of which ID, State and Result are set; whoever notes a task again may be told so again. A header with
-	// groups in it was saved under the group's id: then its structure is that of GroupStore.Group.
-	JoinChord(ctx context.Context, part ChordPart) (parts []task.Meta, complete bool, err error)
-	// ForgetChord deletes what was noted, once the body is sent.
+	// OpenChord notes a chord before the first task of its header is sent: header is the group of all tasks that it waits for, under the
+	// chord's group id. To note it again changes nothing.
+	OpenChord(ctx context.Context, header task.Ref) error
+	// JoinChord notes a task of the header that has ended, and its outcome, which must have been stored before. A task that is noted again
+	// counts once, with its first outcome. It returns what came of the header once all of its tasks have ended, and nil before; whoever
+	// notes a task again until ForgetChord is told so again. A chord that is not noted, or no longer, is not complete.
+	JoinChord(ctx context.Context, part ChordPart) (*Joined, error)
+	// GrowChord has the chord wait for more tasks, which tasks of its header have added (celery/app/task.py, add_to_chord). The ids
+	// that are noted already change nothing.
+	GrowChord(ctx context.Context, group string, ids ...string) error
+	// ForgetChord deletes what was noted, once the body is sent. What comes in later for the chord counts for nothing.
 	ForgetChord(ctx context.Context, group string) error
+	// ClaimBody reports whether the message with this claim is the one of the task that counts: the first one that asks is, each time it
+	// asks. A chord's body may have been sent twice, by workers that died before they could say that it was; one of the messages runs.
+	ClaimBody(ctx context.Context, id, claim string) (bool, error)
 }
 
 // ChordPart is the outcome of one task of a chord's header. Its Meta.GroupID says which chord.
@@ -53,6 +61,14 @@ type ChordPart struct {
 	task.Meta
 	// Index is the task's place in the header; negative when its message did not say.
 	Index int
+}
+
+// Joined is what came of a chord's header.
+type Joined struct {
+	// Parts are the outcomes of its tasks in the order of the header, of which ID, State, Result and Codec are set.
+	Parts []task.Meta
+	// Header is its structure, nil when no groups are in it.
+	Header *task.Ref
 }
 
 // Checker is a Backend that can tell beforehand whether it will do.

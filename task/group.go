@@ -6,14 +6,14 @@ import (
 	"github.com/seed-399731e2/taskq/codec"
 )
 
-// tasks are the ids of the tasks that a tuple stands for: the task itself, or those in the group.
-func (r Ref) tasks() []string {
+// Tasks are the ids of the tasks that a tuple stands for: the task itself, or those in the group.
+func (r Ref) Tasks() []string {
 	if !r.Group {
 		return []string{r.ID}
 	}
 	var ids []string
 	for _, member := range r.Members {
-		ids = append(ids, member.tasks()...)
+		ids = append(ids, member.Tasks()...)
 	}
 	return ids
 }

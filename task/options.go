@@ -60,6 +60,11 @@ func ExpiresIn(d time.Duration) CallOption {
 	return func(c *CallOptions) { c.ExpiresIn, c.Expires, c.Given = d, time.Time{}, c.Given|givenExpiry }
 }
 
+// GroupIndex is the place in a group. Workflows set it by themselves.
+func GroupIndex(i int) CallOption {
+	return func(c *CallOptions) { c.GroupIndex, c.Given = i, c.Given|givenGroupIndex }
+}
+
 // TimeLimit gives the task up after d: its slot is replaced and the outcome is FAILURE TimeLimitExceeded. 0 leaves it to the worker.
 func TimeLimit(d time.Duration) CallOption {
 	return func(c *CallOptions) { c.TimeLimit, c.Given = d, c.Given|givenTimeLimit }

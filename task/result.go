@@ -178,7 +178,7 @@ func (r *Result[R]) Forget(ctx context.Context) error {
 		return r.failed("forget", ErrNoResults)
 	}
 	var errs []error
-	for _, id := range r.ref.tasks() {
+	for _, id := range r.ref.Tasks() {
 		errs = append(errs, r.results.Forget(ctx, id))
 	}
 	return errors.Join(errs...)

@@ -54,7 +54,7 @@ func (r *Result[R]) Revoke(ctx context.Context, opts ...RevokeOption) error {
 	if !ok {
 		return r.failed("revoke", fmt.Errorf("%w: get the result from an application", errors.ErrUnsupported))
 	}
-	if err := revoker.Revoke(ctx, r.ref.tasks(), how); err != nil {
+	if err := revoker.Revoke(ctx, r.ref.Tasks(), how); err != nil {
 		return r.failed("revoke", err)
 	}
 	return nil

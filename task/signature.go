@@ -18,6 +18,11 @@ type Signature struct {
 	Immutable bool
 	// Type is Celery's subtask_type: "" for a task, "chain", "group" or "chord" for what stands for several.
 	Type string
+	// Tasks are what a chain, group or chord is made of: its steps, its members, its header. The header of a chord may be one group, whose
+	// options then hold for each of its members.
+	Tasks []Signature
+	// Body of a chord: what is called with the list of the header's results; nil elsewhere.
+	Body *Signature
 	CallOptions
 }
 
@@ -85,7 +90,7 @@ type Properties struct {
 }
 
 // Given says of the options whose zero is a wish of its own which ones were set. A zero that was not given is left open.
-type Given uint8
+type Given uint16
 
 const (
 	givenPriority Given = 1 << iota
@@ -95,6 +100,7 @@ const (
 	givenResult
 	givenDelivery
 	givenPublish
+	givenGroupIndex
 	givenDefaults // those of the task are in
 )
 
@@ -110,6 +116,11 @@ func (s Signature) With(opts ...SendOption) Signature {
 // Clone returns a copy that shares no list or map with the call. The arguments themselves are not copied.
 func (s Signature) Clone() Signature {
 	s.Args, s.Kwargs = slices.Clone(s.Args), maps.Clone(s.Kwargs)
+	s.Tasks = cloneAll(s.Tasks)
+	if s.Body != nil {
+		body := s.Body.Clone()
+		s.Body = &body
+	}
 	s.CallOptions = s.clone()
 	return s
 }
@@ -170,6 +181,16 @@ func (s Signature) validate() error {
 	if s.Task == "" {
 		return errors.New("the call names no task")
 	}
+	for i, part := range s.Tasks {
+		if err := part.validate(); err != nil {
+			return fmt.Errorf("%s[%d]: %w", s.Task, i, err)
+		}
+	}
+	if s.Body != nil {
+		if err := s.Body.validate(); err != nil {
+			return fmt.Errorf("body of %s: %w", s.Task, err)
+		}
+	}
 	return s.CallOptions.validate()
 }
 
@@ -193,7 +214,7 @@ func (c CallOptions) validate() error {
 		return fmt.Errorf("negative expiry %s", c.ExpiresIn)
 	case c.GroupIndex < -1: // which is none
 		return fmt.Errorf("negative group index %d", c.GroupIndex)
-	case c.GroupIndex > 0 && c.GroupID == "":
+	case c.GroupIndex > 0 && c.GroupID == "" && c.Given&givenGroupIndex == 0:
 		return fmt.Errorf("the group index %d needs a group id", c.GroupIndex)
 	}
 	if c.Publish != nil {

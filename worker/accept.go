@@ -31,7 +31,7 @@ func (w *Worker) accept(ctx context.Context, a *arrival) {
 		w.unregistered(ctx, e)
 		return
 	}
-	if e.followers, err = readFollowers(req); err != nil {
+	if e.Followers, err = readFollowers(req); err != nil {
 		w.unsupported(ctx, e, err)
 		return
 	}

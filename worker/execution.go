@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
+	"github.com/seed-399731e2/taskq/internal/workflow"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -21,7 +22,7 @@ type execution struct {
 	received time.Time
 	req      *task.Request // decode
 	spec     *task.Spec    // lookup
-	followers
+	workflow.Followers
 	permits permits
 
 	trail   task.Trail // what the task, or the worker on its behalf, has sent

@@ -13,35 +13,29 @@ import (
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/internal/workflow"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// followers are the calls that a message says are to come after its task.
-type followers struct {
-	links    []task.Signature // once it has succeeded
-	errbacks []task.Signature // once it has failed
-	chain    []task.Signature // the steps that are left, the next one first
-}
-
 // readFollowers reads them. The error wraps errors.ErrUnsupported when they are more than a worker can do; what could be read is
 // returned with it.
-func readFollowers(req *task.Request) (f followers, err error) {
-	if f.errbacks, err = wire.DecodeSignatures(req.Embed.Errbacks, req.Codec); err != nil {
+func readFollowers(req *task.Request) (f workflow.Followers, err error) {
+	if f.Errbacks, err = wire.DecodeSignatures(req.Embed.Errbacks, req.Codec); err != nil {
 		return f, fmt.Errorf("errbacks: %w", err)
 	}
-	if f.chain, err = wire.DecodeSignatures(req.Embed.Chain, req.Codec); err != nil {
+	if f.Chain, err = wire.DecodeSignatures(req.Embed.Chain, req.Codec); err != nil {
 		return f, fmt.Errorf("chain: %w", err)
 	}
-	slices.Reverse(f.chain)
-	if f.links, err = wire.DecodeSignatures(req.Embed.Callbacks, req.Codec); err != nil {
+	slices.Reverse(f.Chain)
+	if f.Links, err = wire.DecodeSignatures(req.Embed.Callbacks, req.Codec); err != nil {
 		return f, fmt.Errorf("callbacks: %w", err)
 	}
 	if req.Embed.Chord != nil {
-		return f, unsupported("a chord")
+		return f, fmt.Errorf("a chord is no workflow that this version of taskq advances: %w", errors.ErrUnsupported)
 	}
-	try := workflow{req: req} // it shows what cannot be done before the task runs
-	return f, errors.Join(try.succeed(f, codec.Raw("null")), try.fail(f, codec.Raw("null")))
+	try := workflow.New(workflow.After(req)) // it shows what cannot be done before the task runs
+	return f, errors.Join(try.Succeed(f, codec.Raw("null")), try.Fail(f, codec.Raw("null")))
 }
 
 // follow publishes what follows the task, for a verdict that is not a failure: its next try, or what is linked to its success. When
@@ -78,21 +72,21 @@ func encode(c codec.Codec, result any) (raw codec.Raw, err error) {
 }
 
 func (e *execution) publishFollowers(ctx context.Context, result any) error {
-	if len(e.links)+len(e.chain) == 0 {
+	if len(e.Links)+len(e.Chain) == 0 {
 		return nil
 	}
 	encoded, err := encode(e.req.Codec, result)
-	w := workflow{req: e.req}
+	plan := workflow.New(workflow.After(e.req))
 	if err == nil {
-		err = w.succeed(e.followers, encoded)
+		err = plan.Succeed(e.Followers, encoded)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", broker.ErrInvalid, err)
 	}
-	if err := e.publishAll(ctx, w.calls); err != nil {
+	if err := e.publishAll(ctx, plan.Calls); err != nil {
 		return err
 	}
-	e.trail.Add(w.trail...)
+	e.trail.Add(plan.Trail...)
 	return nil
 }
 
@@ -142,24 +136,24 @@ func (w *Worker) home() string {
 // fail tells those who wait for others of a failed task: each step of the chain that is left has failed with it, and the errbacks are
 // called (celery/backends/base.py, mark_as_failure).
 func (e *execution) fail(ctx context.Context, meta task.Meta) error {
-	for _, s := range e.chain {
+	for _, s := range e.Chain {
 		if err := e.failStep(ctx, meta, s); err != nil {
 			return err
 		}
 	}
-	if len(e.errbacks) == 0 {
+	if len(e.Errbacks) == 0 {
 		return nil
 	}
-	w := workflow{req: e.req}
+	plan := workflow.New(workflow.After(e.req))
 	id, err := e.req.Codec.Marshal(e.req.ID)
 	if err == nil {
-		err = w.fail(e.followers, id)
+		err = plan.Fail(e.Followers, id)
 	}
 	if err != nil {
 		e.uncalled(ctx, err)
 		return nil
 	}
-	for _, s := range w.calls {
+	for _, s := range plan.Calls {
 		err := e.publish(ctx, s)
 		switch {
 		case err == nil:
@@ -189,19 +183,16 @@ func (e *execution) failStep(ctx context.Context, meta task.Meta, s task.Signatu
 			return err
 		}
 	}
-	for _, name := range []string{"tasks", "body"} { // of a group or chain; of a chord
-		raw, _ := s.Kwargs[name].(codec.Raw)
-		if s.Type == "" || raw == nil {
-			continue
+	parts := s.Tasks
+	if s.Type == "chord" { // its header does not wait for anything
+		parts = nil
+		if s.Body != nil {
+			parts = []task.Signature{*s.Body}
 		}
-		parts, err := wire.DecodeSignatures(raw, e.req.Codec)
-		if err != nil {
-			return nil //nolint:nilerr // it would not run either
-		}
-		for _, part := range parts {
-			if err := e.failStep(ctx, meta, part); err != nil {
-				return err
-			}
+	}
+	for _, part := range parts {
+		if err := e.failStep(ctx, meta, part); err != nil {
+			return err
 		}
 	}
 	return nil

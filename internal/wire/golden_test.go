@@ -298,14 +298,14 @@ func goldenFollowers(t *testing.T) map[string]golden {
 		"chain_link":       chain(none, sig("h2.mul", 3, task.CallOptions{Link: []task.Signature{sig("h2.echo", "linked", none)}})),
 		"chain_link_error": chain(failed("h2.on_err_old"), sig("h2.mul", 3, failed("h2.on_err_old"))),
 		"chain_of_group_mid": {call: func(c *captured) task.Signature {
-			tasks, err := codec.JSON{}.Marshal(c.body[2].(map[string]any)["chain"].([]any)[0].(map[string]any)["kwargs"].(map[string]any)["tasks"])
-			if err != nil {
-				t.Fatal(err)
+			parts := c.body[2].(map[string]any)["chain"].([]any)[0].(map[string]any)["kwargs"].(map[string]any)["tasks"].([]any)
+			group := task.Signature{Task: "celery.group", Type: "group", CallOptions: task.CallOptions{ID: c.step(0)}}
+			for i, name := range []string{"h2.add", "h2.mul"} {
+				member := sig(name, 10, task.CallOptions{})
+				member.ID, member.ReplyTo = parts[i].(map[string]any)["options"].(map[string]any)["task_id"].(string), c.Properties.ReplyTo
+				group.Tasks = append(group.Tasks, member.With(task.GroupIndex(i)))
 			}
-			return task.Signature{Task: "h2.add", Args: []any{1, 1}, CallOptions: task.CallOptions{Chain: []task.Signature{{
-				Task: "celery.group", Type: "group", Kwargs: map[string]any{"tasks": codec.Raw(tasks)},
-				CallOptions: task.CallOptions{ID: c.step(0)},
-			}}}}
+			return task.Signature{Task: "h2.add", Args: []any{1, 1}, CallOptions: task.CallOptions{Chain: []task.Signature{group}}}
 		}},
 	}
 }

@@ -71,17 +71,76 @@ func dictOf(s task.Signature, depth int) (dict, error) {
 	if err != nil {
 		return dict{}, fmt.Errorf("%s: %w", s.Task, err)
 	}
-	d := dict{Task: s.Task, Args: s.Args, Kwargs: s.Kwargs, Options: options, Immutable: s.Immutable}
+	d := dict{Task: s.Task, Args: make([]any, len(s.Args)), Options: options, Immutable: s.Immutable}
+	for i, v := range s.Args {
+		if d.Args[i], err = valueOf(v, depth); err != nil {
+			return dict{}, fmt.Errorf("%s: args[%d]: %w", s.Task, i, err)
+		}
+	}
+	if d.Kwargs, err = kwargsOf(s, depth); err != nil {
+		return dict{}, fmt.Errorf("%s: %w", s.Task, err)
+	}
 	if s.Type != "" {
 		d.Type = &s.Type
 	}
-	if d.Args == nil {
-		d.Args = []any{}
-	}
-	if d.Kwargs == nil {
-		d.Kwargs = map[string]any{}
-	}
 	return d, nil
+}
+
+// kwargsOf puts what a workflow is made of among its keyword arguments, where Celery has it, and writes the calls that are values there.
+func kwargsOf(s task.Signature, depth int) (map[string]any, error) {
+	kwargs := make(map[string]any, len(s.Kwargs)+2)
+	for name, v := range s.Kwargs {
+		var err error
+		if kwargs[name], err = valueOf(v, depth); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	name := partsOf(s.Type)
+	if name == "" {
+		return kwargs, nil
+	}
+	tasks, err := dicts(s.Tasks, depth+1)
+	if err != nil {
+		return nil, err
+	}
+	kwargs[name] = tasks
+	if s.Type != "chord" {
+		return kwargs, nil
+	}
+	if len(tasks) == 1 && s.Tasks[0].Type == "group" {
+		kwargs[name] = tasks[0]
+	}
+	if s.Body != nil {
+		if kwargs["body"], err = dictOf(*s.Body, depth+1); err != nil {
+			return nil, fmt.Errorf("body: %w", err)
+		}
+	}
+	if _, given := kwargs["kwargs"]; !given {
+		kwargs["kwargs"] = map[string]any{}
+	}
+	return kwargs, nil
+}
+
+// partsOf is the keyword argument that holds the parts of a workflow of the type, "" for a task.
+func partsOf(kind string) string {
+	switch kind {
+	case "chain", "group":
+		return "tasks"
+	case "chord":
+		return "header"
+	}
+	return ""
+}
+
+// valueOf is an argument as it is written: calls may be arguments of a task, as that of celery.map is.
+func valueOf(v any, depth int) (any, error) {
+	switch v := v.(type) {
+	case task.Signature:
+		return dictOf(v, depth+1)
+	case []task.Signature:
+		return dicts(v, depth+1)
+	}
+	return v, nil
 }
 
 // optionsOf names the options that are set as Task.apply_async does (celery/app/base.py, send_task; celery/app/amqp.py).
@@ -102,7 +161,7 @@ func optionsOf(o *task.CallOptions, depth int) (map[string]any, error) {
 			options[name] = n
 		}
 	}
-	if o.GroupID != "" && o.GroupIndex >= 0 {
+	if o.GroupID != "" && o.GroupIndex >= 0 || asks(o, task.GroupIndex(0)) {
 		options["group_index"] = o.GroupIndex
 	}
 	if o.Compression != "" && o.Compression != "none" { // Python has no name for none

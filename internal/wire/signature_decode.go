@@ -89,7 +89,7 @@ func (d *signatures) signature(raw codec.Raw, depth int) (task.Signature, error)
 	case s.Task == "":
 		return task.Signature{}, errors.New("it names no task")
 	}
-	if err = d.call(&s, members); err == nil {
+	if err = d.call(&s, members, depth); err == nil {
 		err = d.options(&s.CallOptions, members["options"], depth)
 	}
 	if err != nil {
@@ -98,8 +98,8 @@ func (d *signatures) signature(raw codec.Raw, depth int) (task.Signature, error)
 	return s, nil
 }
 
-// call reads the arguments.
-func (d *signatures) call(s *task.Signature, members map[string]codec.Raw) error {
+// call reads the arguments, and what a workflow is made of.
+func (d *signatures) call(s *task.Signature, members map[string]codec.Raw, depth int) error {
 	var args []codec.Raw
 	var kwargs map[string]codec.Raw
 	if raw := members["args"]; raw != nil {
@@ -112,6 +112,9 @@ func (d *signatures) call(s *task.Signature, members map[string]codec.Raw) error
 			return fmt.Errorf("kwargs: %w", err)
 		}
 	}
+	if err := d.parts(s, kwargs, depth); err != nil {
+		return err
+	}
 	s.Args = make([]any, len(args))
 	for i, raw := range args {
 		s.Args[i] = raw
@@ -119,6 +122,31 @@ func (d *signatures) call(s *task.Signature, members map[string]codec.Raw) error
 	s.Kwargs = make(map[string]any, len(kwargs))
 	for name, raw := range kwargs {
 		s.Kwargs[name] = raw
+	}
+	return nil
+}
+
+// parts takes what a workflow is made of from its keyword arguments.
+func (d *signatures) parts(s *task.Signature, kwargs map[string]codec.Raw, depth int) (err error) {
+	name := partsOf(s.Type)
+	if name == "" {
+		return nil
+	}
+	if raw := kwargs[name]; raw != nil {
+		if s.Tasks, err = d.list(raw, depth+1); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		delete(kwargs, name)
+	}
+	null, err := d.null(kwargs["body"])
+	if s.Type == "chord" && err == nil && !null {
+		var body task.Signature
+		body, err = d.signature(kwargs["body"], depth+1)
+		s.Body = &body
+		delete(kwargs, "body")
+	}
+	if err != nil {
+		return fmt.Errorf("body: %w", err)
 	}
 	return nil
 }
@@ -196,8 +224,11 @@ func (d *signatures) scalars(members map[string]codec.Raw, names ...string) (*re
 func (r *reader) call(o *task.CallOptions) {
 	o.ID, o.Queue, o.Exchange, o.RoutingKey = r.text("task_id"), r.text("queue"), r.text("exchange"), r.text("routing_key")
 	o.RootID, o.ParentID, o.ReplyTo = r.text("root_id"), r.text("parent_id"), r.text("reply_to")
-	if o.GroupID = r.text("group_id"); o.GroupID != "" {
-		o.GroupIndex = r.integer("group_index", -1)
+	o.GroupID = r.text("group_id")
+	if index := r.integer("group_index", -1); index >= 0 {
+		task.GroupIndex(index)(o)
+	} else if o.GroupID != "" {
+		o.GroupIndex = -1
 	}
 	o.Retries, o.ReplacedNesting = r.count("retries", math.MaxInt32), r.count("replaced_task_nesting", math.MaxInt32)
 	o.Shadow, o.ArgsRepr, o.KwargsRepr = r.note("shadow"), r.note("argsrepr"), r.note("kwargsrepr")

@@ -40,7 +40,7 @@ func transcode(s task.Signature, from codec.Codec) (task.Signature, error) {
 		}
 	}
 	s.Args, s.Kwargs = args, kwargs
-	for _, list := range []*[]task.Signature{&s.Link, &s.LinkError, &s.Chain} {
+	for _, list := range []*[]task.Signature{&s.Tasks, &s.Link, &s.LinkError, &s.Chain} {
 		if *list == nil {
 			continue
 		}
@@ -53,12 +53,15 @@ func transcode(s task.Signature, from codec.Codec) (task.Signature, error) {
 		}
 		*list = out
 	}
-	if s.Chord != nil {
-		body, err := transcode(*s.Chord, from)
+	for _, one := range []**task.Signature{&s.Body, &s.Chord} {
+		if *one == nil {
+			continue
+		}
+		body, err := transcode(**one, from)
 		if err != nil {
 			return s, fmt.Errorf("%s: %w", body.Task, err)
 		}
-		s.Chord = &body
+		*one = &body
 	}
 	return s, nil
 }

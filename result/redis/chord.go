@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/redis/rueidis"
@@ -21,22 +22,30 @@ const (
 	chordAdded = ".t"
 )
 
-// SetChordSize implements result.Joiner. While the server is away it waits until ctx ends.
-func (b *Backend) SetChordSize(ctx context.Context, group string, size int) error {
-	if err := b.set(ctx, b.groupKey(group)+chordSize, strconv.Itoa(size)); err != nil {
-		return fmt.Errorf("redis: size of chord %s: %w", group, err)
+// OpenChord implements result.Joiner. While the server is away it waits until ctx ends.
+func (b *Backend) OpenChord(ctx context.Context, header task.Ref) error {
+	if slices.ContainsFunc(header.Members, func(r task.Ref) bool { return r.Group }) {
+		if err := b.SaveGroup(ctx, header); err != nil {
+			return err
+		}
+	}
+	if err := b.set(ctx, b.groupKey(header.ID)+chordSize, strconv.Itoa(len(header.Tasks()))); err != nil {
+		return fmt.Errorf("redis: size of chord %s: %w", header.ID, err)
 	}
 	return nil
 }
 
 // JoinChord implements result.Joiner. While the server is away it waits until ctx ends. A task that is noted twice counts once, unless
 // its outcome has changed.
-func (b *Backend) JoinChord(ctx context.Context, part result.ChordPart) ([]task.Meta, bool, error) {
+func (b *Backend) JoinChord(ctx context.Context, part result.ChordPart) (*result.Joined, error) {
 	parts, complete, err := b.joinChord(ctx, part)
 	if err != nil {
-		return nil, false, fmt.Errorf("redis: chord %s: %w", part.GroupID, err)
+		return nil, fmt.Errorf("redis: chord %s: %w", part.GroupID, err)
 	}
-	return parts, complete, nil
+	if !complete {
+		return nil, nil //nolint:nilnil // not yet
+	}
+	return &result.Joined{Parts: parts}, nil
 }
 
 func (b *Backend) joinChord(ctx context.Context, part result.ChordPart) ([]task.Meta, bool, error) {
@@ -113,6 +122,25 @@ func (b *Backend) chordParts(ctx context.Context, key string) ([]task.Meta, erro
 		}
 	}
 	return parts, nil
+}
+
+// GrowChord implements result.Joiner. While the server is away it waits until ctx ends.
+func (b *Backend) GrowChord(ctx context.Context, group string, ids ...string) error {
+	if _, err := b.transact(ctx, []string{"INCRBY", b.groupKey(group) + chordAdded, strconv.Itoa(len(ids))}); err != nil {
+		return fmt.Errorf("redis: add to chord %s: %w", group, err)
+	}
+	return nil
+}
+
+// ClaimBody implements result.Joiner. While the server is away it waits until ctx ends.
+func (b *Backend) ClaimBody(ctx context.Context, id, claim string) (bool, error) {
+	key := b.taskKey(id) + ".claim"
+	answers, err := b.transact(ctx, []string{"SETNX", key, claim}, []string{"GET", key})
+	if err != nil {
+		return false, fmt.Errorf("redis: claim the body %s: %w", id, err)
+	}
+	got, err := answers[1].ToString()
+	return got == claim, err
 }
 
 // ForgetChord implements result.Joiner. While the server is away it waits until ctx ends.

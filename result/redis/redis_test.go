@@ -145,7 +145,7 @@ func TestThePrefixComesBeforeEveryKey(t *testing.T) {
 		address := testserver.Redis(t)
 		b := opened(t, redis.Config{URL: address, KeyPrefix: prefix})
 		store(t, b, success("t", "1"))
-		if err := errors.Join(b.SaveGroup(t.Context(), task.Ref{ID: "g"}), b.SetChordSize(t.Context(), "c", 2)); err != nil {
+		if err := errors.Join(b.SaveGroup(t.Context(), task.Ref{ID: "g"}), b.OpenChord(t.Context(), task.Ref{ID: "c", Group: true, Members: []task.Ref{{ID: "c1"}, {ID: "c2"}}})); err != nil {
 			t.Fatal(err)
 		}
 		for _, key := range []string{"celery-task-meta-t", "celery-taskset-meta-g", "celery-taskset-meta-c.s"} {

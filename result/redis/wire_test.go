@@ -166,15 +166,22 @@ func TestChordsAreCountedWithCelerysCommands(t *testing.T) {
 		parts, group := chordOf(t, want)
 		var ordered []task.Meta
 		seen := monitor(t, server, func() {
-			if err := b.SetChordSize(t.Context(), group, len(parts)); err != nil {
+			header := task.Ref{ID: group, Group: true}
+			for _, part := range parts {
+				header.Members = append(header.Members, task.Ref{ID: part.ID})
+			}
+			if err := b.OpenChord(t.Context(), header); err != nil {
 				t.Fatal(err)
 			}
 			for i, part := range parts {
-				got, complete, err := b.JoinChord(t.Context(), part)
-				if err != nil || complete != (i == len(parts)-1) {
-					t.Errorf("after part %d: complete = %t, %v", i, complete, err)
+				got, err := b.JoinChord(t.Context(), part)
+				if err != nil || (got != nil) != (i == len(parts)-1) {
+					t.Fatalf("after part %d: %v, %v", i, got, err)
 				}
-				if ordered = got; i == 1 {
+				if got != nil {
+					ordered = got.Parts
+				}
+				if i == 1 {
 					compareChord(t, server, midway)
 				}
 			}
