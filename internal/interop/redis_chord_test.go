@@ -30,14 +30,14 @@ func TestGoNotesTheLastPartOfAPythonChord(t *testing.T) {
 	group, ids := sent["group"].(string), sent["parts"].([]any)
 	key := "celery-taskset-meta-" + group
 	waitFor(t, "Python's parts are noted", func() bool { return s.do(t, "ZCARD", key+".j") == "2" })
-	parts, complete, err := s.store.JoinChord(ctx, result.ChordPart{
+	joined, err := s.store.JoinChord(ctx, result.ChordPart{
 		Index: 2, Meta: task.Meta{ID: ids[2].(string), State: task.Success, Result: codec.Raw("6"), GroupID: group},
 	})
-	if err != nil || !complete {
-		t.Fatalf("complete = %t, %v", complete, err)
+	if err != nil || joined == nil {
+		t.Fatalf("joined = %v, %v", joined, err)
 	}
 	var numbers []int
-	for i, part := range parts {
+	for i, part := range joined.Parts {
 		var n int
 		if err := part.Value(&n); err != nil || part.ID != ids[i] || part.State != task.Success {
 			t.Errorf("part %d = %+v, %v", i, part, err)
@@ -63,11 +63,11 @@ func TestPythonFinishesAChordThatGoHasAPartIn(t *testing.T) {
 	defer cancel()
 	sent := lines(t, s.python.Run(threeOfAChord))[0]
 	group, ids := sent["group"].(string), sent["parts"].([]any)
-	_, complete, err := s.store.JoinChord(ctx, result.ChordPart{
+	joined, err := s.store.JoinChord(ctx, result.ChordPart{
 		Index: 2, Meta: task.Meta{ID: ids[2].(string), State: task.Success, Result: codec.Raw("6"), GroupID: group},
 	})
-	if err != nil || complete {
-		t.Fatalf("complete = %t, %v", complete, err)
+	if err != nil || joined != nil {
+		t.Fatalf("joined = %v, %v", joined, err)
 	}
 	s.python.Worker("market", "-P", "solo", "-Q", "python")
 	m, err := s.store.Wait(ctx, sent["body"].(string))
