@@ -27,7 +27,7 @@ func (w *Worker) accept(ctx context.Context, a *arrival) {
 	e := &execution{w: w, delivery: a, req: req, received: time.Now()}
 	w.running.add(e)
 	e.lookUp()
-	if e.spec == nil || e.spec.Handler == nil {
+	if !runnable(e.spec) {
 		w.unregistered(ctx, e)
 		return
 	}
@@ -44,7 +44,7 @@ func (w *Worker) accept(ctx context.Context, a *arrival) {
 // lookUp finds the request's task, and what the message leaves to it. A message that asks for the outcome has it stored, whatever the
 // task says (celery/app/trace.py, get_actual_ignore_result).
 func (e *execution) lookUp() {
-	e.spec = e.w.cfg.Registry.Lookup(e.req.Name)
+	e.spec = e.w.taskOf(e.req.Name)
 	if e.spec != nil && !e.req.KeepResult {
 		e.req.IgnoreResult = e.req.IgnoreResult || e.spec.Call.IgnoreResult
 	}

@@ -45,6 +45,7 @@ type plan struct {
 	wrap    func(*mem.Broker) broker.Broker                          // what the worker sees of the broker; may be nil
 	send    func(context.Context, task.Signature, codec.Codec) error // of the worker's Config
 
+	middleware []task.Middleware
 	exceptions task.Exceptions
 	broadcasts []string    // of the worker's Config
 	limits     limit.Store // of the worker's Config
@@ -81,7 +82,7 @@ func start(t *testing.T, p plan) *house {
 	}
 	w, err := worker.New(worker.Config{
 		Options: p.opts, Broker: seen, Send: p.send, Results: h.results, Registry: &registry, Logger: slog.New(slog.DiscardHandler),
-		Exceptions: p.exceptions, Broadcasts: p.broadcasts, LimitStore: p.limits,
+		Middleware: p.middleware, Exceptions: p.exceptions, Broadcasts: p.broadcasts, LimitStore: p.limits,
 		Topology: func(name string) broker.Topology { return broker.TaskQueue(topology(name)) },
 	})
 	if err != nil {

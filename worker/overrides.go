@@ -70,7 +70,13 @@ func (w *Worker) SetTimeLimits(name string, soft, hard time.Duration) error {
 // overrideAll takes what the operator has said of tasks. A configuration may be that of several programs: tasks that this one does not have
 // are named and no error.
 func (w *Worker) overrideAll() {
-	for _, spec := range w.cfg.Registry.All() {
+	all := w.cfg.Registry.All()
+	for name := range w.cfg.Tasks { // what "*" says is for the program's own
+		if spec := w.builtin[name]; spec != nil && spec == w.taskOf(name) {
+			all = append(all, spec)
+		}
+	}
+	for _, spec := range all {
 		o, named := w.cfg.Tasks[spec.Name]
 		if !named {
 			o = w.cfg.Tasks["*"]
@@ -89,15 +95,15 @@ func (w *Worker) overrideAll() {
 		})
 	}
 	for name := range w.cfg.Tasks {
-		if name != "*" && w.cfg.Registry.Lookup(name) == nil {
+		if name != "*" && w.taskOf(name) == nil {
 			w.log.Warn("the configuration has settings of a task that this worker does not have", "task", name)
 		}
 	}
 }
 
 func (w *Worker) override(name string, change func(*override)) error {
-	spec := w.cfg.Registry.Lookup(name)
-	if spec == nil || spec.Handler == nil {
+	spec := w.taskOf(name)
+	if !runnable(spec) {
 		return &notRegisteredError{name}
 	}
 	w.overrides.mu.Lock()

@@ -22,6 +22,7 @@ type Worker struct {
 	log      *slog.Logger
 	instance string // what tells it from others of its name
 	handlers map[*task.Spec]task.Handler
+	builtin  map[string]*task.Spec // tasks that are not the program's
 	consumed []consumed
 
 	collectors map[*task.Spec]*collector // of the tasks that run in batches
@@ -86,6 +87,7 @@ func New(cfg Config) (*Worker, error) {
 			w.handlers[spec] = task.Wrap(spec.Handler, cfg.Middleware)
 		}
 	}
+	w.addBuiltins()
 	if err := w.makeCollectors(); err != nil {
 		return nil, err
 	}
