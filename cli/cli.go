@@ -126,7 +126,7 @@ func (p *program) globalFlags(root *cobra.Command) {
 // commands of every program, and those of the extensions.
 func (p *program) commands() []Command {
 	all := []Command{
-		p.workerCommand(), p.sendCommand(), p.routeCommand(), resultCommand(), revokeCommand(), tasksCommand(),
+		p.workerCommand(), p.sendCommand(), p.routeCommand(), resultCommand(), revokeCommand(), canvasCommand(), tasksCommand(),
 		queuesCommand(), purgeCommand(), deadCommand(), delayedCommand(), outboxCommand(), configCommand(), versionCommand(p.name), completionCommand(p.name),
 	}
 	for _, e := range p.extensions {

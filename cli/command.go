@@ -33,6 +33,8 @@ type Command struct {
 	signals bool
 	// offline is set for a command that connects to nothing.
 	offline bool
+	// files is set for a command whose arguments are names of files.
+	files bool
 	// inherit makes Flags, Groups and Settings those of the sub-commands, too.
 	inherit bool
 	// complete offers completions for the arguments.
@@ -74,6 +76,9 @@ func (p *program) cobra(c Command) *cobra.Command {
 	}
 	completeSettings(cmd, flags)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	if c.files {
+		cmd.ValidArgsFunction = nil // the shell's own
+	}
 	if c.complete != nil {
 		cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return c.complete(cmd, args), cobra.ShellCompDirectiveNoFileComp

@@ -51,9 +51,18 @@ func parseLink(text string) (task.Signature, error) {
 	return s, plainArguments(&s)
 }
 
-// plainArguments decodes the arguments of a call and of those that follow it: the message may be no JSON.
+// plainArguments decodes the arguments of a call, of those that follow it and of its parts: the message may be no JSON. What a map
+// calls becomes a signature.
 func plainArguments(s *task.Signature) error {
 	var err error
+	if raw, ok := s.Kwargs["task"].(codec.Raw); ok && isMap(s.Task) {
+		mapped, wrong := wire.DecodeSignature(raw, codec.JSON{})
+		if wrong != nil {
+			return fmt.Errorf("%s: task: %w", s.Task, wrong)
+		}
+		err = plainArguments(&mapped)
+		s.Kwargs["task"] = mapped
+	}
 	plain := func(v any) any {
 		raw, ok := v.(codec.Raw)
 		if !ok {
@@ -69,9 +78,14 @@ func plainArguments(s *task.Signature) error {
 	for name, v := range s.Kwargs {
 		s.Kwargs[name] = plain(v)
 	}
-	for _, list := range [][]task.Signature{s.Link, s.LinkError} {
+	for _, list := range [][]task.Signature{s.Tasks, s.Link, s.LinkError, s.Chain} {
 		for i := range list {
 			err = errors.Join(err, plainArguments(&list[i]))
+		}
+	}
+	for _, body := range []*task.Signature{s.Body, s.Chord} {
+		if body != nil {
+			err = errors.Join(err, plainArguments(body))
 		}
 	}
 	return err
@@ -92,11 +106,19 @@ func checkMembers(members map[string]json.RawMessage, known []string) error {
 		if slices.Contains(known, name) {
 			continue
 		}
-		text := fmt.Sprintf("%q is none of %s", name, strings.Join(known, ", "))
-		if near := config.Closest(name, known); near != "" {
-			text = fmt.Sprintf("unknown name %q; did you mean %q?", name, near)
-		}
-		return errors.New(text)
+		return errors.New(unknownName(name, known))
 	}
 	return nil
+}
+
+func unknownName(name string, known []string) string {
+	if near := config.Closest(name, known); near != "" {
+		return fmt.Sprintf("unknown name %q; did you mean %q?", name, near)
+	}
+	return fmt.Sprintf("%q is none of %s", name, strings.Join(known, ", "))
+}
+
+// isMap reports whether a task takes another one, by signature, as its argument "task".
+func isMap(name string) bool {
+	return name == "celery.map" || name == "celery.starmap" || name == "celery.chunks"
 }
