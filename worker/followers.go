@@ -35,7 +35,16 @@ func readFollowers(req *task.Request) (f workflow.Followers, err error) {
 		return f, fmt.Errorf("a chord is no workflow that this version of taskq advances: %w", errors.ErrUnsupported)
 	}
 	try := workflow.New(workflow.After(req)) // it shows what cannot be done before the task runs
-	return f, errors.Join(try.Succeed(f, codec.Raw("null")), try.Fail(f, codec.Raw("null")))
+	return f, errors.Join(try.Succeed(f, codec.Raw("null")), try.Fail(f, codec.Raw("null")), withoutChords(try))
+}
+
+// withoutChords refuses a plan with tasks that a chord waits for.
+func withoutChords(p *workflow.Plan) error {
+	counted := func(s task.Signature) bool { return s.Chord != nil }
+	if len(p.Chords) > 0 || slices.ContainsFunc(p.Calls, counted) {
+		return fmt.Errorf("a chord is no workflow that this version of taskq advances: %w", errors.ErrUnsupported)
+	}
+	return nil
 }
 
 // follow publishes what follows the task, for a verdict that is not a failure: its next try, or what is linked to its success. When
@@ -147,7 +156,7 @@ func (e *execution) fail(ctx context.Context, meta task.Meta) error {
 	plan := workflow.New(workflow.After(e.req))
 	id, err := e.req.Codec.Marshal(e.req.ID)
 	if err == nil {
-		err = plan.Fail(e.Followers, id)
+		err = errors.Join(plan.Fail(e.Followers, id), withoutChords(plan))
 	}
 	if err != nil {
 		e.uncalled(ctx, err)

@@ -242,8 +242,8 @@ func TestWorkflowsThatCannotBeAdvancedAreRefused(t *testing.T) {
 	t.Parallel()
 	const (
 		plain = `{"task": "a", "options": {}}`
-		chord = `{"task": "celery.chord", "subtask_type": "chord", "kwargs": {}}`
-		group = `{"task": "celery.group", "subtask_type": "group", "kwargs": {"tasks": [` + plain + `]}}`
+		chord = `{"task": "celery.chord", "subtask_type": "chord", "kwargs": {"header": [` + plain + `], "body": ` + plain + `}}`
+		group = `{"task": "celery.group", "subtask_type": "group", "kwargs": {"tasks": [` + plain + `,` + plain + `]}}`
 	)
 	many := strings.Repeat(","+plain, 400)
 	tasks := func(kind, list string) string {
@@ -253,8 +253,9 @@ func TestWorkflowsThatCannotBeAdvancedAreRefused(t *testing.T) {
 		"chord as a link":        {callbacks: "[" + chord + "]", class: "NotImplementedError"},
 		"chord among links":      {callbacks: "[" + plain + "," + chord + "]", class: "NotImplementedError"},
 		"chord as the next step": {chain: "[" + plain + "," + chord + "]", class: "NotImplementedError"},
+		"chord without a body":   {callbacks: `[{"task": "celery.chord", "subtask_type": "chord"}]`, class: "InvalidTaskError"},
 		"chord in a group":       {callbacks: "[" + tasks("group", chord) + "]", class: "NotImplementedError"},
-		"chord in a chain":       {callbacks: "[" + tasks("chain", plain+","+group+","+plain) + "]", class: "NotImplementedError"},
+		"chord in a chain":       {callbacks: "[" + tasks("chain", group+","+plain) + "]", class: "NotImplementedError"},
 		"group that belongs to a chord": {callbacks: `[{"task": "celery.group", "subtask_type": "group", "options": {"chord": ` + plain + `},
 			"kwargs": {"tasks": [` + plain + `]}}]`, class: "NotImplementedError"},
 		"chord as an errback":          {errbacks: "[" + chord + "]", class: "NotImplementedError"},
