@@ -29,10 +29,12 @@ func (p *Plan) unroll(s task.Signature) ([]task.Signature, error) {
 
 // joined has a call follow a signature whose result is a group's, once all tasks of the group have ended.
 func joined(s, next task.Signature) task.Signature {
-	switch s.Type {
-	case "chain":
+	switch {
+	case s.Type == "chain" && !isEmpty(s):
 		return task.Signature{Task: "celery.chain", Type: "chain", Tasks: []task.Signature{s, next}}
-	case "chord":
+	case s.Type == "chain": // what comes of it is an empty list
+		s = task.Signature{Task: "celery.group", Type: "group"}
+	case s.Type == "chord":
 		s = settled(s)
 		body := joined(*s.Body, next)
 		s.Body = &body
@@ -106,7 +108,7 @@ func single(s task.Signature) task.Signature {
 	return s
 }
 
-// withoutEmpty leaves out groups without members, unless there is nothing else.
+// withoutEmpty leaves out groups without members, and chains of such, unless there is nothing else.
 func withoutEmpty(steps []task.Signature) []task.Signature {
 	full := make([]task.Signature, 0, len(steps))
 	for _, s := range steps {
@@ -121,7 +123,7 @@ func withoutEmpty(steps []task.Signature) []task.Signature {
 }
 
 func isEmpty(s task.Signature) bool {
-	return s.Type == "group" && !slices.ContainsFunc(s.Tasks, func(m task.Signature) bool { return !isEmpty(m) })
+	return (s.Type == "group" || s.Type == "chain") && !slices.ContainsFunc(s.Tasks, func(m task.Signature) bool { return !isEmpty(m) })
 }
 
 // endsInGroup reports whether the result of a signature is a group's, so that what follows has to wait for several tasks.

@@ -121,14 +121,7 @@ func (e evaluator) step(s task.Signature, args []any) any {
 
 // isNothing reports whether a step of a chain is left out.
 func isNothing(s task.Signature) bool {
-	if s.Type == "chain" || s.Type == "group" && len(s.Tasks) == 1 {
-		return !slices.ContainsFunc(s.Tasks, func(m task.Signature) bool { return !isNothing(m) })
-	}
-	return isEmpty(s)
-}
-
-func isEmpty(s task.Signature) bool {
-	return s.Type == "group" && !slices.ContainsFunc(s.Tasks, func(m task.Signature) bool { return !isEmpty(m) })
+	return (s.Type == "chain" || s.Type == "group") && !slices.ContainsFunc(s.Tasks, func(m task.Signature) bool { return !isNothing(m) })
 }
 
 // group has the members of groups in it among its own.
