@@ -19,6 +19,9 @@ type Config struct {
 	Expires time.Duration
 }
 
+// defaultExpires is Celery's result_expires.
+const defaultExpires = 24 * time.Hour
+
 // Backend is the result store in memory. Make it with New.
 type Backend struct {
 	expires time.Duration
@@ -27,6 +30,8 @@ type Backend struct {
 	mu     sync.Mutex // guards the fields below
 	metas  map[string]kept[task.Meta]
 	groups map[string]kept[task.Ref]
+	chords map[string]kept[*joining]
+	claims map[string]kept[string]
 	swept  time.Time
 }
 
@@ -39,14 +44,19 @@ type kept[T any] struct {
 var (
 	_ result.Backend    = (*Backend)(nil)
 	_ result.GroupStore = (*Backend)(nil)
+	_ result.Joiner     = (*Backend)(nil)
+	_ result.Cleaner    = (*Backend)(nil)
 )
 
 // New returns an empty store.
 func New(cfg Config) *Backend {
 	if cfg.Expires == 0 {
-		cfg.Expires = 24 * time.Hour
+		cfg.Expires = defaultExpires
 	}
-	return &Backend{expires: cfg.Expires, metas: map[string]kept[task.Meta]{}, groups: map[string]kept[task.Ref]{}, swept: time.Now()}
+	return &Backend{
+		expires: cfg.Expires, swept: time.Now(),
+		metas: map[string]kept[task.Meta]{}, groups: map[string]kept[task.Ref]{}, chords: map[string]kept[*joining]{}, claims: map[string]kept[string]{},
+	}
 }
 
 // Store implements result.Backend.
@@ -140,12 +150,34 @@ func (b *Backend) fresh(at, now time.Time) bool {
 	return b.expires < 0 || now.Sub(at) < b.expires
 }
 
+// Cleanup implements result.Cleaner.
+func (b *Backend) Cleanup(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.drop(time.Now())
+	return b.waiters.Err()
+}
+
 // sweep drops what has expired, now and then; the caller holds mu.
 func (b *Backend) sweep(now time.Time) {
-	if b.expires < 0 || now.Sub(b.swept) < b.expires/10 {
-		return
+	every := b.expires / 10
+	if b.expires < 0 {
+		every = defaultExpires / 10 // claims
 	}
+	if now.Sub(b.swept) >= every {
+		b.drop(now)
+	}
+}
+
+// drop drops what has expired; the caller holds mu.
+func (b *Backend) drop(now time.Time) {
 	b.swept = now
-	maps.DeleteFunc(b.metas, func(_ string, k kept[task.Meta]) bool { return !b.fresh(k.at, now) })
-	maps.DeleteFunc(b.groups, func(_ string, k kept[task.Ref]) bool { return !b.fresh(k.at, now) })
+	stale(b.metas, now, b.fresh)
+	stale(b.groups, now, b.fresh)
+	stale(b.chords, now, b.fresh)
+	stale(b.claims, now, b.claimed)
+}
+
+func stale[T any](m map[string]kept[T], now time.Time, fresh func(at, now time.Time) bool) {
+	maps.DeleteFunc(m, func(_ string, k kept[T]) bool { return !fresh(k.at, now) })
 }

@@ -77,6 +77,7 @@ type Backend struct {
 	log      *slog.Logger
 	client   rueidis.Client
 	store    *rueidis.Lua
+	scripts  scripts
 	waiters  waiters.Set
 	listener listener
 	life     context.Context // done once the store is closed
@@ -107,7 +108,7 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	}
 	b := &Backend{
 		endpoint: ep, prefix: KeyPrefix(cfg.KeyPrefix), expires: seconds(cfg.Expires),
-		log: cfg.Logger, store: rueidis.NewLuaScript(guarded),
+		log: cfg.Logger, store: rueidis.NewLuaScript(guarded), scripts: newScripts(),
 	}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx)) // ended by Close
 	b.listener.init(b)

@@ -3,6 +3,7 @@ package resulttest
 
 import (
 	"context"
+	"maps"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ const patience = time.Minute
 // Run runs the suite.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
-	for name, test := range map[string]func(*testing.T, Harness){
+	tests := map[string]func(*testing.T, Harness){
 		"UnknownTaskIsPending":                  testUnknown,
 		"StoredOutcomeIsFoundWhole":             testRoundTrip,
 		"ExtendedMetadataIsFoundWhole":          testExtended,
@@ -58,7 +59,9 @@ func Run(t *testing.T, h Harness) {
 		"GroupsAreKept":                         testGroups,
 		"GroupsExpire":                          testGroupExpiry,
 		"WhatIsStoredInAnOutageReachesTheWaits": testOutage,
-	} {
+	}
+	maps.Copy(tests, chordTests())
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, h)
