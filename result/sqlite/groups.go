@@ -26,8 +26,7 @@ func (b *Backend) SaveGroup(ctx context.Context, group task.Ref) error {
 		if _, err := tx.Exec("INSERT OR REPLACE INTO result_groups VALUES (?, ?, ?)", group.ID, members, b.expiry(now)); err != nil {
 			return err
 		}
-		_, err := tx.Exec("DELETE FROM result_groups WHERE expires_at > 0 AND expires_at <= ?", now.UnixMicro())
-		return err
+		return b.sweep(tx, now)
 	})
 	if err != nil {
 		return fmt.Errorf("sqlite: save group %s: %w", group.ID, err)

@@ -23,11 +23,8 @@ type row struct {
 // encode makes the row of an outcome.
 func (b *Backend) encode(m task.Meta) (r row, err error) {
 	r.meta = m
-	if m.Codec != nil && m.Codec.ContentType() != (codec.JSON{}).ContentType() {
-		r.contentType = m.Codec.ContentType()
-		if _, err := b.accept.ForContentType(r.contentType); err != nil { // nobody could read it
-			return row{}, err
-		}
+	if r.contentType, err = b.contentType(m.Codec); err != nil {
+		return row{}, err
 	}
 	if r.children, err = wire.EncodeRefs(m.Children); err != nil {
 		return row{}, err
@@ -41,6 +38,15 @@ func (b *Backend) encode(m task.Meta) (r row, err error) {
 		r.done = m.DoneAt.UnixMicro()
 	}
 	return r, nil
+}
+
+// contentType is how the table names a codec: "" is JSON. Nobody could read what is not accepted.
+func (b *Backend) contentType(c codec.Codec) (string, error) {
+	if c == nil || c.ContentType() == (codec.JSON{}).ContentType() {
+		return "", nil
+	}
+	_, err := b.accept.ForContentType(c.ContentType())
+	return c.ContentType(), err
 }
 
 // write puts the row in place of the earlier one of its task, unless that is a SUCCESS that has not expired.

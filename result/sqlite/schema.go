@@ -41,5 +41,27 @@ CREATE TABLE result_groups (
 	members    BLOB NOT NULL,   -- as Celery keeps groups, JSON
 	expires_at INTEGER NOT NULL -- µs since 1970, 0: never
 ) WITHOUT ROWID;
-CREATE INDEX result_groups_expiry ON result_groups (expires_at) WHERE expires_at > 0`}
+CREATE INDEX result_groups_expiry ON result_groups (expires_at) WHERE expires_at > 0`, `
+CREATE TABLE result_chords (
+	id         TEXT PRIMARY KEY,
+	header     BLOB,            -- as Celery keeps groups, JSON; NULL when no groups are in it
+	expires_at INTEGER NOT NULL -- µs since 1970, 0: never
+) WITHOUT ROWID;
+CREATE INDEX result_chords_expiry ON result_chords (expires_at) WHERE expires_at > 0;
+CREATE TABLE result_chord_tasks (
+	chord        TEXT NOT NULL,
+	task         TEXT NOT NULL,
+	place        INTEGER NOT NULL,
+	state        TEXT, -- NULL: it has not ended
+	result       BLOB,
+	content_type TEXT, -- of the result, empty: JSON
+	UNIQUE (chord, task)
+);
+CREATE INDEX result_chord_tasks_missing ON result_chord_tasks (chord) WHERE state IS NULL;
+CREATE TABLE result_claims (
+	id         TEXT PRIMARY KEY, -- of a chord's body
+	claim      TEXT NOT NULL,
+	expires_at INTEGER NOT NULL  -- µs since 1970
+) WITHOUT ROWID;
+CREATE INDEX result_claims_expiry ON result_claims (expires_at)`}
 }

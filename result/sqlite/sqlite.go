@@ -32,9 +32,8 @@ type Config struct {
 const (
 	room  = "result" // of the schema
 	topic = "result" // of the watch
-	// sweepRows expired rows at the most are deleted by one Store, and by the next one again until none are left.
-	sweepRows  = 500
-	sweepPause = time.Second // at the least, once none are left; else a tenth of the time that outcomes are kept
+
+	defaultExpires = 24 * time.Hour // Celery's result_expires
 )
 
 // Backend is the result store in an SQLite file. Make it with Open.
@@ -56,12 +55,14 @@ type Backend struct {
 var (
 	_ result.Backend    = (*Backend)(nil)
 	_ result.GroupStore = (*Backend)(nil)
+	_ result.Joiner     = (*Backend)(nil)
+	_ result.Cleaner    = (*Backend)(nil)
 )
 
 // Open prepares the tables and returns the store.
 func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if cfg.Expires == 0 {
-		cfg.Expires = 24 * time.Hour
+		cfg.Expires = defaultExpires
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -98,18 +99,6 @@ func (b *Backend) Store(ctx context.Context, meta task.Meta) error {
 		return fmt.Errorf("sqlite: store the outcome of %s: %w", meta.ID, err)
 	}
 	return nil
-}
-
-// sweep deletes some of what has expired, when it is time to.
-func (b *Backend) sweep(tx *sqlitedb.Tx, now time.Time) error {
-	if b.expires < 0 || now.UnixMicro() < b.sweepAt.Load() {
-		return nil
-	}
-	swept, err := tx.Exec("DELETE FROM results WHERE seq IN (SELECT seq FROM results WHERE expires_at > 0 AND expires_at <= ? LIMIT ?)", now.UnixMicro(), sweepRows)
-	if err == nil && swept < sweepRows {
-		b.sweepAt.Store(now.Add(max(b.expires/10, sweepPause)).UnixMicro())
-	}
-	return err
 }
 
 // expiry is when what is stored now expires, in µs since 1970; 0 is never.
