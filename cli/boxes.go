@@ -11,12 +11,13 @@ type box struct {
 	label    string
 	cells    []string
 	children []box
+	next     []box // stand below it, not to its right: a chain of a hundred tasks fits on a screen
 }
 
 // drawBoxes writes a tree.
 func drawBoxes(w io.Writer, root box) error {
 	var rows [][]string
-	collect(&rows, root, "", "")
+	collect(&rows, root, "", "", "")
 	var widths []int
 	for _, row := range rows {
 		for i, cell := range row[:len(row)-1] { // the last cell pushes nothing
@@ -41,18 +42,22 @@ func drawBoxes(w io.Writer, root box) error {
 	return err
 }
 
-// collect makes the rows of a box and of those below it. first stands in front of its own line, rest in front of the others.
-func collect(rows *[][]string, b box, first, rest string) {
+// collect makes the rows of a box and of those that belong to it. first stands in front of its own line, rest in front of those of its
+// children, after in front of what is next.
+func collect(rows *[][]string, b box, first, rest, after string) {
 	row := append([]string{first + oneLine(b.label)}, b.cells...)
 	for i := range row[1:] {
 		row[i+1] = oneLine(row[i+1])
 	}
 	*rows = append(*rows, row)
 	for i, child := range b.children {
-		if i < len(b.children)-1 {
-			collect(rows, child, rest+"├─ ", rest+"│  ")
-		} else {
-			collect(rows, child, rest+"└─ ", rest+"   ")
+		branch, trunk := "├─ ", "│  "
+		if i == len(b.children)-1 {
+			branch, trunk = "└─ ", "   "
 		}
+		collect(rows, child, rest+branch, rest+trunk, rest+trunk)
+	}
+	for _, next := range b.next {
+		collect(rows, next, after+"→ ", after+"  ", after)
 	}
 }

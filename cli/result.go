@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -16,6 +17,7 @@ import (
 type resultFlags struct {
 	timeout          string
 	traceback, watch bool
+	tree, dot        bool
 }
 
 func resultCommand() Command {
@@ -25,15 +27,22 @@ func resultCommand() Command {
 		Short: "Wait for a task's result and print it",
 		Long: `Wait for the result of a task that was sent earlier, and print it. With -o json, all that is stored with it is printed, too.
 
-An id that nobody knows looks like a task that has not ended: --timeout bounds the wait.`,
+An id that nobody knows looks like a task that has not ended: --timeout bounds the wait.
+
+With --tree, the whole workflow is printed that the task is part of, as it is now, without waiting; with --watch, whenever it has
+changed, until all of it has ended. Ask with the id that was printed when it was sent: it is that of its last step. The names of tasks
+are known when the workers run with --result-extended.`,
 		Example: `result d97074ce-2c94-4422-8b08-14409aa9abab
 result d97074ce-2c94-4422-8b08-14409aa9abab --timeout 10 --traceback
-result d97074ce-2c94-4422-8b08-14409aa9abab --watch`,
+result d97074ce-2c94-4422-8b08-14409aa9abab --watch
+result d97074ce-2c94-4422-8b08-14409aa9abab --tree`,
 		MinArgs: 1, MaxArgs: 1, Tabular: true,
 		Flags: func(flags *pflag.FlagSet) {
 			flags.StringVar(&f.timeout, "timeout", "", "`seconds` to wait at the most (default: for ever)")
 			flags.BoolVar(&f.traceback, "traceback", false, "print the traceback of a task that failed")
 			flags.BoolVar(&f.watch, "watch", false, "print each state of the task as it comes, and at the end what the task has sent")
+			flags.BoolVar(&f.tree, "tree", false, "print the workflow as a tree, with the states of its tasks")
+			flags.BoolVar(&f.dot, "dot", false, "print that tree as a graph for Graphviz")
 		},
 		Run: f.run,
 	}
@@ -44,23 +53,60 @@ func (f *resultFlags) run(ctx context.Context, s *Session, args []string) error 
 	if err != nil {
 		return err
 	}
+	if err := f.clashes(s); err != nil {
+		return Exit(Usage, err)
+	}
 	app, err := s.App()
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(app.Config().ResultBackend, "rpc:") {
-		return Exit(Misconfigured, errors.New("results over rpc:// go to the process that sent the task and are kept nowhere else; "+
-			"use `send --wait`, or name a result store with --result-backend"))
+	if err := lookable(app); err != nil {
+		return Exit(Misconfigured, err)
 	}
-	if strings.HasPrefix(app.Config().ResultBackend, "memory:") {
-		return Exit(Misconfigured, errors.New("results in memory:// are kept by the worker's process alone; name another store with --result-backend"))
+	if f.tree || f.dot {
+		return f.showTree(ctx, s, app, args[0], limit)
 	}
-	result := app.Result(args[0])
+	result, err := s.handle(ctx, app, args[0])
+	if err != nil {
+		return err
+	}
 	if !f.watch {
 		return s.await(ctx, result, limit, f.traceback)
 	}
+	return f.watchStates(ctx, s, result, limit)
+}
+
+// clashes refuses flags that say two things.
+func (f *resultFlags) clashes(s *Session) error {
+	switch {
+	case f.dot && s.JSON():
+		return errDotAndJSON
+	case f.dot && f.watch:
+		return errors.New("--dot and --watch do not go together: a graph is drawn once")
+	case (f.tree || f.dot) && f.traceback:
+		return errors.New("--traceback and --tree do not go together: `result ID --traceback` shows that of one task")
+	case (f.tree || f.dot) && f.timeout != "" && !f.watch:
+		return errors.New("--timeout and --tree do not go together without --watch: nothing is waited for")
+	}
+	return nil
+}
+
+// lookable says why outcomes cannot be looked up.
+func lookable(app *taskq.App) error {
+	if strings.HasPrefix(app.Config().ResultBackend, "rpc:") {
+		return errors.New("results over rpc:// go to the process that sent the task and are kept nowhere else; " +
+			"use `send --wait`, or name a result store with --result-backend")
+	}
+	if strings.HasPrefix(app.Config().ResultBackend, "memory:") {
+		return errors.New("results in memory:// are kept by the worker's process alone; name another store with --result-backend")
+	}
+	return nil
+}
+
+// watchStates prints each state as it comes.
+func (f *resultFlags) watchStates(ctx context.Context, s *Session, result *task.Result[any], limit time.Duration) error {
 	var last task.Meta
-	err = within(ctx, result.ID(), limit, func(ctx context.Context) error {
+	err := within(ctx, result.ID(), limit, func(ctx context.Context) error {
 		for meta, err := range result.Watch(ctx) {
 			if err != nil {
 				return err
