@@ -173,29 +173,3 @@ func text(v any) string {
 	}
 	return "[" + strings.Join(parts, " ") + "]"
 }
-
-// notation prints a workflow: a|b for a chain, {a b} for a group, {a b}>c for a chord.
-func notation(s task.Signature) string {
-	parts := make([]string, len(s.Tasks))
-	for i, part := range s.Tasks {
-		parts[i] = notation(part)
-	}
-	var out string
-	switch s.Type {
-	case "chain":
-		out = "(" + strings.Join(parts, "|") + ")"
-	case "group":
-		out = "{" + strings.Join(parts, " ") + "}"
-	case "chord":
-		out = "[" + strings.Join(parts, " ") + "]>" + notation(*s.Body)
-	default:
-		out = s.Task
-	}
-	if len(s.Args) > 0 {
-		out += fmt.Sprint(s.Args)
-	}
-	if s.Immutable {
-		out += "!"
-	}
-	return out
-}
