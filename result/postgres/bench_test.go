@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/result/postgres"
+	"github.com/seed-399731e2/taskq/result/resulttest"
 )
 
 // oneByOne is the statement for one outcome, sent by each caller for itself.
@@ -53,4 +54,8 @@ func BenchmarkStore(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
 		})
 	}
+}
+
+func BenchmarkChords(b *testing.B) {
+	resulttest.BenchmarkChords(b, opened(b, postgres.Config{URL: testserver.Postgres(b)}))
 }

@@ -38,8 +38,9 @@ func diagnose(err error) (remedy string, kind error) {
 	case errors.Is(err, result.ErrAccess), errors.Is(err, result.ErrInvalid):
 		return "", nil // it says so already
 	case state == "42501":
-		return "grant the user SELECT, INSERT, UPDATE and DELETE on the tables django_celery_results_taskresult and " +
-			"django_celery_results_groupresult, and USAGE on their sequences", result.ErrAccess
+		return "grant the user SELECT, INSERT, UPDATE and DELETE on the tables django_celery_results_taskresult, " +
+			"django_celery_results_groupresult, django_celery_results_chordcounter, taskq_chords, taskq_chord_parts and taskq_claims, " +
+			"as far as they are there, and USAGE on their sequences", result.ErrAccess
 	case state == "42P10":
 		return "the column task_id needs its unique constraint", result.ErrAccess
 	case state == "2200H":

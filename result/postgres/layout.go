@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,6 +26,7 @@ type layout struct {
 	upsert  string
 	sources []source // of the upsert's parameters
 	lookup  string
+	chords  atomic.Bool // what counts chords is there, too
 }
 
 // has reports whether the table of tasks has the column.

@@ -57,6 +57,8 @@ type Backend struct {
 var (
 	_ result.Backend    = (*Backend)(nil)
 	_ result.GroupStore = (*Backend)(nil)
+	_ result.Joiner     = (*Backend)(nil)
+	_ result.Cleaner    = (*Backend)(nil)
 	_ result.Checker    = (*Backend)(nil)
 )
 

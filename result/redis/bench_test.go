@@ -15,6 +15,7 @@ import (
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/result/redis"
+	"github.com/seed-399731e2/taskq/result/resulttest"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -130,4 +131,8 @@ func rate(b *testing.B, goroutines int, fn func(ctx context.Context, i int64) er
 	perSecond := float64(b.N) / b.Elapsed().Seconds()
 	b.ReportMetric(perSecond, "/s")
 	return perSecond
+}
+
+func BenchmarkChords(b *testing.B) {
+	resulttest.BenchmarkChords(b, benchStore(b, testserver.Redis(b)))
 }
