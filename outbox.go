@@ -95,7 +95,7 @@ func (s txSender) Send(ctx context.Context, call task.Signature) (*task.Result[a
 func (a *App) prepareTx(ctx, bounded context.Context, s task.Signature) (*call, error) {
 	if s.IgnoreResult || s.ReplyTo != "" || !a.answered() {
 		c, err := a.prepare(ctx, &connection{}, s)
-		if err == nil && !s.IgnoreResult && !a.answered() && (a.cfg.Results != nil || scheme(a.cfg.ResultBackend) != schemeDisabled) {
+		if err == nil && !s.IgnoreResult && !a.answered() && a.keepsResults() {
 			c.results = lookup{app: a}
 		}
 		return c, err

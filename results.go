@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/seed-399731e2/taskq/control"
+	"github.com/seed-399731e2/taskq/internal/workflow"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -58,6 +60,71 @@ func (a *App) result(c *call) *task.Result[any] {
 		results.mute = task.ErrNoResults
 	}
 	return task.NewResult[any](c.ID, results)
+}
+
+// resultOf is the handle of a workflow that was sent.
+func (a *App) resultOf(ctx context.Context, w *shipment) *task.Result[any] {
+	results := lookup{app: a}
+	switch replyTo := w.signature.ReplyTo; {
+	case !a.keepsResults():
+		results.mute = task.ErrNoResults
+	case replyTo != "" && a.answered():
+		results.mute = fmt.Errorf("taskq: the outcomes go to the queue %s, as ReplyTo says: %w", replyTo, task.ErrNoResults)
+	}
+	return task.ResultAt[any](w.ref, workflowLookup{results, a.ignored(ctx, w.plan)})
+}
+
+// ignored returns the ids of a workflow's tasks whose outcomes are not kept. Of those that workers will send it is known as far as they
+// have the same configuration.
+func (a *App) ignored(ctx context.Context, plan *workflow.Plan) map[string]bool {
+	known := map[string]bool{}
+	var look func(s *task.Signature)
+	look = func(s *task.Signature) {
+		if s == nil {
+			return
+		}
+		if _, twice := known[s.ID]; twice && s.ID != "" {
+			return
+		}
+		d, _ := a.destination(ctx, *s)
+		known[s.ID] = d.Call.IgnoreResult && s.Type == ""
+		for _, list := range [][]task.Signature{s.Tasks, s.Chain} {
+			for i := range list {
+				look(&list[i])
+			}
+		}
+		look(s.Chord)
+		look(s.Body)
+	}
+	for i := range plan.Calls {
+		look(&plan.Calls[i])
+	}
+	maps.DeleteFunc(known, func(_ string, ignored bool) bool { return !ignored })
+	return known
+}
+
+// workflowLookup is lookup for the tasks of a workflow, some of whose outcomes nobody keeps.
+type workflowLookup struct {
+	lookup
+	ignored map[string]bool // by id
+}
+
+func (l workflowLookup) of(id string) lookup {
+	one := l.lookup
+	if one.mute == nil && l.ignored[id] {
+		one.mute = task.ErrResultIgnored
+	}
+	return one
+}
+
+// Wait implements task.Results.
+func (l workflowLookup) Wait(ctx context.Context, id string) (task.Meta, error) {
+	return l.of(id).Wait(ctx, id)
+}
+
+// Watch implements task.Results.
+func (l workflowLookup) Watch(ctx context.Context, id string, yield func(task.Meta) bool) error {
+	return l.of(id).Watch(ctx, id, yield)
 }
 
 // lookup is the application's result store as task.Results, connected on first use.

@@ -21,7 +21,19 @@ import (
 // broker.ErrUnconfirmed leaves open whether the call was taken; to send it again with the same id is safe where the task is
 // idempotent. One that wraps broker.ErrInvalid says why the call cannot be sent as it is. A *task.DuplicateError says that another call
 // waits already, of a task that is task.Unique; while the limit store is away the error wraps limit.ErrUnavailable.
+//
+// Of a workflow, a chain, group or chord, Send sends what it starts with: the first call of a chain, the members of a group, those of a
+// chord's header. Nothing is sent unless all of that can be, and a duplicate among it refuses the whole. The result of a chain is that of
+// its last step, and its Parents are the steps before; that of a group has its members; that of a chord is its body's, and its Parent is
+// the header. A chord is noted in the result store before, which must be one that counts: with rpc:// and without a store it is refused.
+//
+// Should the broker take some of the calls of a workflow and not others, the error wraps a *task.BatchError that says which, in the order
+// in which they stand in the workflow, and the result comes with it: what was sent runs, unless it is revoked. A chord of which a call
+// was not sent is forgotten, so that its body never runs; it is left alone where all that is known of the call is broker.ErrUnconfirmed.
 func (a *App) Send(ctx context.Context, s task.Signature) (*task.Result[any], error) {
+	if s.Type != "" {
+		return a.sendWorkflow(ctx, s)
+	}
 	s, err := a.complete(ctx, s, time.Now())
 	if err != nil {
 		return nil, err

@@ -12,49 +12,95 @@ import (
 // SendBatch sends many calls at the cost of little more than one: it does not wait for the broker's answer between them. It returns
 // a result for each call, in the order of the batch, nil for those that could not be made; when some were not sent, the error is a
 // *task.BatchError that says which and why. Calls with a countdown or an ETA are sent one by one. Those with task.PublishRetry that
-// could not be sent are tried again together.
+// could not be sent are tried again together. Workflows may be among them; each is sent as Send does it, and has its result also when not
+// all of its calls were sent.
 func (a *App) SendBatch(ctx context.Context, batch []task.Signature) ([]*task.Result[any], error) {
-	s := sending{
-		app: a, batch: make([]task.Signature, len(batch)), results: make([]*task.Result[any], len(batch)), errs: make([]error, len(batch)),
-		holds: make([]*hold, len(batch)),
+	n := len(batch)
+	s := &sending{
+		app: a, batch: make([]task.Signature, 0, n), results: make([]*task.Result[any], 0, n), errs: make([]error, 0, n),
+		holds: make([]*hold, 0, n), owners: make([]*shipment, 0, n),
 	}
-	var left []int
-	for i, signature := range batch {
-		if s.batch[i], s.errs[i] = a.complete(ctx, signature, time.Now()); s.errs[i] == nil {
-			s.holds[i], s.errs[i] = a.hold(ctx, s.batch[i], nil)
+	for _, signature := range batch {
+		if signature.Type != "" {
+			s.plan(ctx, signature)
+			continue
 		}
-		if s.errs[i] == nil {
+		s.enter(ctx, signature, nil)
+	}
+	if away := s.run(ctx); away != nil {
+		return nil, away
+	}
+	return s.outcome()
+}
+
+// sending is a batch on its way out. What is kept of each call has the call's index in the batch, of which a workflow may have several.
+type sending struct {
+	app       *App
+	batch     []task.Signature // complete
+	results   []*task.Result[any]
+	errs      []error // why a call was not sent
+	holds     []*hold
+	owners    []*shipment // the workflow that a call belongs to; nil: it stands alone
+	workflows []*shipment
+
+	broker   broker.Broker
+	calls    []*call
+	indices  []int // of calls, in the batch
+	postings []broker.Posting
+}
+
+// enter takes a call into the batch, of a workflow or, when that is nil, of itself.
+func (s *sending) enter(ctx context.Context, one task.Signature, owner *shipment) {
+	one, err := s.app.complete(ctx, one, time.Now())
+	var held *hold
+	if err == nil {
+		held, err = s.app.hold(ctx, one, nil)
+	}
+	s.batch, s.errs, s.holds = append(s.batch, one), append(s.errs, err), append(s.holds, held)
+	s.results, s.owners = append(s.results, nil), append(s.owners, owner)
+}
+
+// run sends what can be sent. It returns an error when not even the connection could be made.
+func (s *sending) run(ctx context.Context) error {
+	for _, w := range s.workflows {
+		w.withhold(s.errs)
+	}
+	left := make([]int, 0, len(s.batch))
+	for i, err := range s.errs {
+		if err == nil {
 			left = append(left, i)
 		}
 	}
 	away := s.sendPatiently(ctx, left)
 	for i, one := range s.batch {
 		s.holds[i].sent(ctx, s.errs[i])
-		if s.errs[i] == nil {
+		if s.errs[i] == nil && s.owners[i] == nil {
 			noteChild(ctx, one)
 		}
 	}
-	if away != nil {
-		return nil, away
+	for _, w := range s.workflows {
+		w.end(ctx, s)
 	}
-	if err := (&task.BatchError{Errors: s.errs}); len(err.Unwrap()) > 0 {
-		return s.results, err
-	}
-	return s.results, nil
+	return away
 }
 
-// sending is a batch on its way out.
-type sending struct {
-	app     *App
-	batch   []task.Signature // complete
-	results []*task.Result[any]
-	errs    []error // of each call of the batch
-	holds   []*hold
-
-	broker   broker.Broker
-	calls    []*call
-	indices  []int // of calls, in the batch
-	postings []broker.Posting
+// outcome returns what came of each signature of the batch.
+func (s *sending) outcome() ([]*task.Result[any], error) {
+	var results []*task.Result[any]
+	var errs []error
+	for i, next := 0, s.workflows; i < len(s.batch) || len(next) > 0; {
+		if len(next) > 0 && next[0].from == i {
+			results, errs = append(results, next[0].result), append(errs, next[0].err)
+			i, next = next[0].to, next[1:]
+			continue
+		}
+		results, errs = append(results, s.results[i]), append(errs, s.errs[i])
+		i++
+	}
+	if err := (&task.BatchError{Errors: errs}); len(err.Unwrap()) > 0 {
+		return results, err
+	}
+	return results, nil
 }
 
 // sendPatiently tries those calls as often as they say. It returns an error when not even the connection could be made.
@@ -81,11 +127,18 @@ func (s *sending) send(ctx context.Context, left []int, tries int) error {
 		return err
 	}
 	s.broker = conn.broker
-	for _, i := range left {
-		var c *call
-		if c, s.errs[i] = s.app.prepare(ctx, conn, s.batch[i]); c != nil {
-			s.results[i] = s.app.result(c)
-			s.add(ctx, i, c)
+	calls := make([]*call, len(left))
+	for n, i := range left {
+		if calls[n], s.errs[i] = s.app.prepare(ctx, conn, s.batch[i]); s.errs[i] == nil {
+			s.results[i] = s.app.result(calls[n])
+		}
+	}
+	for _, w := range s.workflows {
+		w.start(ctx, conn, s.errs)
+	}
+	for n, i := range left {
+		if s.errs[i] == nil {
+			s.add(ctx, i, calls[n])
 		}
 	}
 	s.publish(ctx)

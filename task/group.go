@@ -18,6 +18,22 @@ func (r Ref) Tasks() []string {
 	return ids
 }
 
+// AllTasks are the ids of all tasks of the workflow that a tuple knows of: Tasks, those in front of them in chains, and the headers of
+// chords.
+func (r Ref) AllTasks() []string {
+	var ids []string
+	if r.Parent != nil {
+		ids = r.Parent.AllTasks()
+	}
+	if !r.Group {
+		return append(ids, r.ID)
+	}
+	for _, member := range r.Members {
+		ids = append(ids, member.AllTasks()...)
+	}
+	return ids
+}
+
 // joined is the outcome of a group as that of one task: what the first failed member failed with, or the list of all values
 // (celery/result.py, ResultSet.join).
 func joined(group Ref, outcome func(Ref) (Meta, error)) (Meta, error) {

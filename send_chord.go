@@ -1,0 +1,122 @@
+package taskq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/workflow"
+	"github.com/seed-399731e2/taskq/result"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// allowChords refuses chords where nobody could count what their headers have finished: those that start now and, where answers are
+// messages to one process, also those that workers would start.
+func (a *App) allowChords(plan *workflow.Plan) error {
+	rpc := a.answered()
+	if len(plan.Chords) > 0 && (rpc || !a.keepsResults()) {
+		return errNoCount
+	}
+	for _, s := range plan.Calls {
+		if rpc && chords(s) {
+			return errNoCount
+		}
+	}
+	return nil
+}
+
+var errNoCount = fmt.Errorf("a chord needs a result store in which its tasks are counted, and rpc:// counts nothing: %w; set result_backend to redis://, "+
+	"postgres:// or sqlite:///, for the workers as well", errors.ErrUnsupported)
+
+// chords reports whether a chord is a call, in it, or among what follows it.
+func chords(s task.Signature) bool {
+	if s.Type == "chord" {
+		return true
+	}
+	for _, list := range [][]task.Signature{s.Tasks, s.Chain, s.Link, s.LinkError} {
+		if slices.ContainsFunc(list, chords) {
+			return true
+		}
+	}
+	return joins(s.Chain) || s.Type == "chain" && joins(s.Tasks)
+}
+
+// joins reports whether a group is followed by a step, which makes them a chord.
+func joins(steps []task.Signature) bool {
+	return len(steps) > 1 && slices.ContainsFunc(steps[:len(steps)-1], func(s task.Signature) bool { return s.Type == "group" })
+}
+
+// keepsResults reports whether outcomes are kept anywhere.
+func (a *App) keepsResults() bool {
+	return a.cfg.Results != nil || scheme(a.cfg.ResultBackend) != schemeDisabled
+}
+
+// note tells the store of the chords that the workflow starts.
+func (w *shipment) note(ctx context.Context, store result.Backend) error {
+	joiner, counts := store.(result.Joiner)
+	for ; w.noted < len(w.plan.Chords); w.noted++ {
+		if !counts {
+			return errNoCount
+		}
+		if err := joiner.OpenChord(ctx, w.plan.Chords[w.noted].Header); err != nil {
+			w.forget(ctx, joiner, w.plan.Chords[:w.noted])
+			return fmt.Errorf("note a chord of it: %w", err)
+		}
+	}
+	return nil
+}
+
+// giveUp forgets the chords of which a call was not sent: their bodies are never to run. A call that may have been sent is none of these.
+func (w *shipment) giveUp(ctx context.Context, s *sending) {
+	lost := map[string]bool{} // by the id of the body
+	for i := w.from; i < w.to; i++ {
+		if err := s.errs[i]; err != nil && !errors.Is(err, broker.ErrUnconfirmed) {
+			bodies(s.batch[i], func(body *task.Signature) { lost[body.ID] = true })
+		}
+	}
+	var chords []workflow.Chord
+	for _, c := range w.plan.Chords[:w.noted] {
+		if lost[c.Body.ID] {
+			chords = append(chords, c)
+		}
+	}
+	if len(chords) == 0 {
+		return
+	}
+	w.err = fmt.Errorf("%w (%d of its chords are given up: their bodies never run, what was sent of their headers does)", w.err, len(chords))
+	if store, err := s.app.Results(ctx); err == nil {
+		if joiner, ok := store.(result.Joiner); ok {
+			w.forget(ctx, joiner, chords)
+		}
+	}
+}
+
+// bodies goes through the bodies that wait for a call: that of its chord, or of the one that the last step of its chain belongs to, and
+// those that wait for them.
+func bodies(s task.Signature, yield func(*task.Signature)) {
+	for body := bodyOf(&s); body != nil; body = bodyOf(body) {
+		yield(body)
+	}
+}
+
+func bodyOf(s *task.Signature) *task.Signature {
+	for s.Chord == nil && len(s.Chain) > 0 {
+		if s = &s.Chain[len(s.Chain)-1]; s.Body != nil {
+			s = s.Body
+		}
+	}
+	return s.Chord
+}
+
+// forget deletes the notes of chords. Those that stay expire by themselves.
+func (w *shipment) forget(ctx context.Context, joiner result.Joiner, chords []workflow.Chord) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetWait)
+	defer cancel()
+	for _, c := range chords {
+		if err := joiner.ForgetChord(ctx, c.Header.ID); err != nil {
+			w.app.log.WarnContext(ctx, "chord that was not sent whole could not be forgotten", "id", c.Header.ID, "error", err)
+		}
+	}
+}
