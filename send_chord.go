@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/internal/workflow"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
@@ -93,21 +94,11 @@ func (w *shipment) giveUp(ctx context.Context, s *sending) {
 	}
 }
 
-// bodies goes through the bodies that wait for a call: that of its chord, or of the one that the last step of its chain belongs to, and
-// those that wait for them.
+// bodies goes through the bodies that wait for a call, and for each other.
 func bodies(s task.Signature, yield func(*task.Signature)) {
-	for body := bodyOf(&s); body != nil; body = bodyOf(body) {
+	for body := wire.BodyOf(&s); body != nil; body = wire.BodyOf(body) {
 		yield(body)
 	}
-}
-
-func bodyOf(s *task.Signature) *task.Signature {
-	for s.Chord == nil && len(s.Chain) > 0 {
-		if s = &s.Chain[len(s.Chain)-1]; s.Body != nil {
-			s = s.Body
-		}
-	}
-	return s.Chord
 }
 
 // forget deletes the notes of chords. Those that stay expire by themselves.

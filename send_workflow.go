@@ -176,9 +176,10 @@ func (w *shipment) end(ctx context.Context, s *sending) {
 	failed := (&task.BatchError{Errors: errs}).Unwrap()
 	if len(failed) < len(errs) && !w.signature.Detached {
 		first := w.ref
-		for first.Parent != nil { // of a chain, the first step is what was sent
+		for first.Parent != nil && len(first.Parent.Tasks()) > 0 { // of what comes one after the other, the first is what was sent
 			first = *first.Parent
 		}
+		first.Parent = nil
 		task.TrailFrom(ctx).Add(first)
 	}
 	if len(failed) > 0 {

@@ -120,6 +120,9 @@ func (e *execution) standBack(ctx context.Context, h hindrance) {
 // waiting is the message as it waits: when it may start is for every worker to see, those in Python as well.
 func (e *execution) waiting(now time.Time) broker.Message {
 	msg := wire.Repark(e.delivery.Delivery, now)
+	if wire.Chorded(e.req) {
+		msg.Expiration = 0 // it is not to end in silence
+	}
 	if e.permits.marks == nil {
 		return msg
 	}

@@ -155,7 +155,9 @@ func message(req *task.Request, p packing, args, kwargs any, now time.Time) (bro
 	maps.Copy(headers, msg.Headers)
 	msg.Headers = headers
 	msg.Priority, msg.CorrelationID, msg.ReplyTo = req.Priority, req.CorrelationID, req.ReplyTo
-	msg.Expiration = expiration(req.Expires, now)
+	if !req.Expires.IsZero() && !Chorded(req) {
+		msg.Expiration = expiration(req.Expires, now)
+	}
 	return msg, nil
 }
 
