@@ -16,7 +16,14 @@ func (w *Worker) builtins() []task.Definition {
 	return []task.Definition{
 		task.New("celery.map", w.each(single)),
 		task.New("celery.starmap", w.each(several)),
+		task.New("celery.chunks", w.chunks),
+		task.New("celery.group", w.group),
+		task.Raw("celery.chain", task.HandlerFunc(w.chain)),
+		task.Raw("celery.chord", task.HandlerFunc(w.chord)),
+		task.Raw(chordUnlock, task.HandlerFunc(w.unlock), task.IgnoreResult(),
+			task.Retry(task.RetryPolicy{Max: -1, If: func(error) bool { return false }})), // it asks for each
 		task.Raw("celery.accumulate", task.HandlerFunc(accumulate)),
+		task.New("celery.backend_cleanup", w.cleanUp),
 	}
 }
 
@@ -107,6 +114,16 @@ func calledDirectly(err error) error {
 		return task.Permanent(again.Err)
 	}
 	return task.Permanent(errors.New("one of several tasks in one call cannot be tried again by itself"))
+}
+
+// cleanUp has the result store delete what has expired. Most stores here do so by themselves, and have nothing to do for it.
+func (w *Worker) cleanUp(ctx context.Context, _ struct{}) (any, error) {
+	store, ok := w.cfg.Results.(interface{ Cleanup(context.Context) error })
+	if !ok {
+		w.log.InfoContext(ctx, "result store cleans up by itself: there was nothing to do", "task", "celery.backend_cleanup")
+		return nil, nil
+	}
+	return nil, store.Cleanup(ctx)
 }
 
 // accumulate returns all of its arguments, or the one at index (Celery's Task.replace makes it the body of a group).

@@ -153,6 +153,9 @@ func (e *execution) call(ctx context.Context) (result any, err error) {
 			err = &task.PanicError{Value: v, Stack: stack[:runtime.Callers(1, stack)]}
 		}
 	}()
+	if e.spec == e.w.builtin[e.req.Name] {
+		ctx = context.WithValue(ctx, executionKey{}, e)
+	}
 	return e.w.handlers[e.spec].Handle(ctx, e.req)
 }
 

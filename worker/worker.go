@@ -23,6 +23,7 @@ type Worker struct {
 	instance string // what tells it from others of its name
 	handlers map[*task.Spec]task.Handler
 	builtin  map[string]*task.Spec // tasks that are not the program's
+	blind    sync.Once             // it was said that chords cannot be looked after here
 	consumed []consumed
 
 	collectors map[*task.Spec]*collector // of the tasks that run in batches
