@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
+	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -118,7 +119,7 @@ func calledDirectly(err error) error {
 
 // cleanUp has the result store delete what has expired. Most stores here do so by themselves, and have nothing to do for it.
 func (w *Worker) cleanUp(ctx context.Context, _ struct{}) (any, error) {
-	store, ok := w.cfg.Results.(interface{ Cleanup(context.Context) error })
+	store, ok := w.cfg.Results.(result.Cleaner)
 	if !ok {
 		w.log.InfoContext(ctx, "result store cleans up by itself: there was nothing to do", "task", "celery.backend_cleanup")
 		return nil, nil
