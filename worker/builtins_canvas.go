@@ -128,7 +128,7 @@ func (w *Worker) startWorkflow(ctx context.Context, s task.Signature, args []cod
 	if err != nil {
 		return nil, task.Permanent(&workflowError{req.Name, err})
 	}
-	if err := executionFrom(ctx).carryOut(ctx, plan); err != nil {
+	if err := executionFrom(ctx).startPlan(ctx, plan); err != nil {
 		if isFinal(err) {
 			return nil, task.Permanent(&workflowError{req.Name, err})
 		}
@@ -163,8 +163,8 @@ func alone(ref task.Ref) task.Ref {
 	return ref
 }
 
-// carryOut does what a plan says, for a built-in task.
-func (e *execution) carryOut(ctx context.Context, plan *workflow.Plan) error {
+// startPlan does what a plan says, for a built-in task.
+func (e *execution) startPlan(ctx context.Context, plan *workflow.Plan) error {
 	if len(plan.Chords) > 0 {
 		return fmt.Errorf("%w: a chord: %w", broker.ErrInvalid, errors.ErrUnsupported)
 	}

@@ -21,7 +21,7 @@ const (
 	chordUnlock = "celery.chord_unlock"
 	// unlockEvery is how often the header of a chord is looked at, where the call does not say (Celery's result_chord_retry_interval).
 	unlockEvery = time.Second
-	headerClaim = "taskq_claim" // tells the messages of a body that was sent twice from each other
+	claimHeader = "taskq_claim" // tells the messages of a body that was sent twice from each other
 )
 
 // unlocking are the arguments of celery.chord_unlock: which chord, what follows it, and the result tuples of its header.
@@ -87,7 +87,7 @@ func (w *Worker) unlock(ctx context.Context, req *task.Request) (any, error) {
 		}
 	case u.MaxRetries != nil && req.Retries >= *u.MaxRetries:
 		why := fmt.Errorf("%w: %d, and tasks of the chord %s have not ended", task.ErrMaxRetries, req.Retries, u.GroupID)
-		if err = executionFrom(ctx).failBody(u.body, &chordError{why.Error()}); err == nil {
+		if err = executionFrom(ctx).failPolled(u.body, &polledError{why.Error()}); err == nil {
 			return nil, task.Permanent(why)
 		}
 	}
@@ -115,7 +115,7 @@ func (w *Worker) headerParts(ctx context.Context, header task.Ref) (map[string]t
 func (e *execution) passOn(ctx context.Context, u *unlocking, parts map[string]task.Meta) error {
 	for _, id := range u.header.Tasks() {
 		if meta := parts[id]; meta.State.Exceptional() {
-			return e.failBody(u.body, &chordError{fmt.Sprintf("Dependency %s raised %s", id, e.w.exceptionRepr(meta.Err()))})
+			return e.failPolled(u.body, &polledError{fmt.Sprintf("Dependency %s raised %s", id, e.w.exceptionRepr(meta.Err()))})
 		}
 	}
 	values, err := valueOf(u.header, parts, e.req.Codec)
@@ -130,15 +130,15 @@ func (e *execution) passOn(ctx context.Context, u *unlocking, parts map[string]t
 	origin.ID = u.GroupID
 	plan := workflow.New(origin)
 	if _, err := plan.Start(u.body, list); err != nil {
-		return errors.Join(e.failBody(u.body, &chordError{"Callback error: " + err.Error()}), fmt.Errorf("%w: %w", broker.ErrInvalid, err))
+		return errors.Join(e.failPolled(u.body, &polledError{"Callback error: " + err.Error()}), fmt.Errorf("%w: %w", broker.ErrInvalid, err))
 	}
 	if _, ok := e.w.cfg.Results.(result.Joiner); ok {
 		claim := uuid.NewString()
 		for i := range plan.Calls {
-			task.Header(headerClaim, claim)(&plan.Calls[i].CallOptions)
+			task.Header(claimHeader, claim)(&plan.Calls[i].CallOptions)
 		}
 	}
-	return e.carryOut(ctx, plan)
+	return e.startPlan(ctx, plan)
 }
 
 // valueOf is what the tasks of a reference have returned, as lists in the structure of its groups.
@@ -168,8 +168,8 @@ func valueOf(ref task.Ref, parts map[string]task.Meta, c codec.Codec) (any, erro
 	return value, nil
 }
 
-// failBody makes the failure of a chord that of its body, which never runs: for those who wait for it and for what was to follow it.
-func (e *execution) failBody(body task.Signature, why error) error {
+// failPolled makes the failure of a chord that of its body, which never runs: for those who wait for it and for what was to follow it.
+func (e *execution) failPolled(body task.Signature, why error) error {
 	req := &task.Request{
 		ID: body.ID, Name: body.Task, RootID: e.req.RootID, ParentID: body.ParentID, Group: body.GroupID, GroupIndex: body.GroupIndex,
 		ReplyTo: body.ReplyTo, CorrelationID: body.ID, IgnoreResult: body.IgnoreResult, Hostname: e.req.Hostname,
@@ -197,13 +197,13 @@ func partsOf(s task.Signature) []task.Signature {
 	return s.Tasks
 }
 
-// chordError is the failure of a chord's body whose header failed.
-type chordError struct{ text string }
+// polledError is the failure of a chord's body whose header failed.
+type polledError struct{ text string }
 
-func (e *chordError) Error() string { return e.text }
+func (e *polledError) Error() string { return e.text }
 
 // PythonException implements task.Raiser.
-func (e *chordError) PythonException() task.Exception {
+func (e *polledError) PythonException() task.Exception {
 	return task.Exception{Type: "ChordError", Module: "celery.exceptions", Message: []any{e.text}}
 }
 
