@@ -116,7 +116,9 @@ func TestATreeGoesFromTheFirstTaskToTheLast(t *testing.T) {
 
 func TestSavedGroupsCompleteATree(t *testing.T) {
 	t.Parallel()
-	groups := func(_ context.Context, id string) (task.Ref, bool, error) { return group(id, "m1", "m2"), id == "g", nil }
+	groups := func(_ context.Context, id string) (task.Ref, bool, error) {
+		return group(id, "m1", "m2"), id == "g", nil
+	}
 	store := kept(t, done("m1", "", "g"), done("m2", "", "g"), done("d", "m2", ""))
 	for _, id := range []string{"d", "m1"} {
 		want := map[string]string{"d": "g:s(m1:s m2:s)>d:s", "m1": "g:s(m1:s m2:s)"}[id]
@@ -124,7 +126,9 @@ func TestSavedGroupsCompleteATree(t *testing.T) {
 			t.Errorf("tree of %s = %s, want %s", id, got, want)
 		}
 	}
-	broken := func(context.Context, string) (task.Ref, bool, error) { return task.Ref{}, false, errors.New("the store is away") }
+	broken := func(context.Context, string) (task.Ref, bool, error) {
+		return task.Ref{}, false, errors.New("the store is away")
+	}
 	if _, err := canvas.Tree(t.Context(), task.ResultAt[any](task.Ref{ID: "d"}, store), broken); err == nil || !strings.Contains(err.Error(), "tree of d: the store is away") {
 		t.Errorf("err = %v", err)
 	}

@@ -192,3 +192,27 @@ func TestMistakesInAWorkflowAreShownWithTheirPlace(t *testing.T) {
 	_, _, err = inProcess(t, nil, "canvas", "show", "x", "--dot", "--json")
 	checkSentence(t, err, []string{"--dot and --output json"})
 }
+
+func TestMistakesWithWorkflowsToSendAreExplained(t *testing.T) {
+	t.Parallel()
+	path := workflowFile(t, pythonsWorkflow)
+	for _, tt := range []struct {
+		args string
+		want []string
+	}{
+		{"send tasks.add --canvas " + path, []string{`unexpected argument "tasks.add"`, "the file says"}},
+		{"send --canvas " + path + " --queue q --args [2]", []string{"--args and --queue and --canvas do not go together", "into the workflow"}},
+		{"send --canvas " + path + " --no-retry --publish-retries 2", []string{"--no-retry and --publish-retries"}},
+		{"send --canvas " + path + " --timeout soon", []string{"--timeout:", "soon"}},
+		{"send --canvas " + path + " --link {}", []string{"--link:", "name of a task"}},
+		{"send --canvas " + path + ".none", []string{"flow.json.none", "no such file"}},
+		{"send --canvas " + workflowFile(t, `{"task": "celery.chain", "subtask_type": "chain", "kwargs": {"tasks": []}}`), []string{"the chain has no steps"}},
+		{"send --canvas " + workflowFile(t, `{"task": "a", "options": {"time_limit": 1, "soft_time_limit": 2}}`), []string{"soft time limit 2s"}},
+	} {
+		_, _, err := inProcess(t, nil, strings.Fields(tt.args)...)
+		if got := cli.ExitCode(err); got != cli.Usage {
+			t.Errorf("%s: exit status = %d, want %d (%v)", tt.args, got, cli.Usage, err)
+		}
+		checkSentence(t, err, tt.want)
+	}
+}

@@ -32,21 +32,29 @@ type Form struct {
 func (p *program) sendCommand() Command {
 	f := &sendFlags{program: p}
 	c := Command{
-		Use:     "send NAME",
+		Use:     "send NAME | --canvas FILE",
 		Aliases: []string{"call"},
-		Short:   "Send a task",
-		Long: `Send a task and print its id; with --wait, print its result instead.
+		Short:   "Send a task or a workflow",
+		Long: `Send a task and print its id; with --wait, print its result instead. With --canvas, a workflow is sent that was written to a
+file as JSON, by Python's json.dumps(signature) say; its id is that of its last task, or of the group that it is.
 
 The task need not be known here: any name can be sent, for a worker that knows it. What the flags leave open of a
 task that is known is taken from its own options.`,
 		Example: `send tasks.add --args '[2, 3]'
 send tasks.add --kwargs '{"x": 2, "y": 3}' --wait --timeout 10
 send tasks.report --queue reports --countdown 60 --expires 3600
-send tasks.add --args '[2, 3]' --link tasks.print --link-error '{"task": "tasks.mail", "args": ["ops"]}'`,
-		MinArgs: 1, MaxArgs: 1,
+send tasks.add --args '[2, 3]' --link tasks.print --link-error '{"task": "tasks.mail", "args": ["ops"]}'
+send --canvas workflow.json --wait`,
+		MaxArgs:  1,
 		Settings: []string{"queue_type", "declare"},
 		Groups:   f.groups(),
 		Run: func(ctx context.Context, s *Session, args []string) error {
+			switch {
+			case f.canvas != "":
+				return f.sendWorkflow(ctx, s, args)
+			case len(args) == 0:
+				return Exit(Usage, errors.New("`"+s.command.CommandPath()+"` needs NAME, or a workflow by --canvas; see `"+s.command.CommandPath()+" --help`"))
+			}
 			return f.run(ctx, s, args[0], nil)
 		},
 		inherit:  true,
@@ -66,6 +74,9 @@ func (f *sendFlags) form(form Form) Command {
 	return Command{
 		Use: form.Task, Short: form.Short, Long: form.Long, Example: form.Example, Flags: form.Flags, Tabular: true,
 		Run: func(ctx context.Context, s *Session, _ []string) error {
+			if f.canvas != "" {
+				return Exit(Usage, fmt.Errorf("%s and --canvas do not go together: give one of them", form.Task))
+			}
 			return f.run(ctx, s, form.Task, form.Arguments)
 		},
 	}

@@ -18,7 +18,7 @@ import (
 
 // sendFlags are the flags of `send`.
 type sendFlags struct {
-	args, kwargs, id, timeout          string
+	args, kwargs, id, timeout, canvas  string
 	wait                               bool
 	queue, exchange, routingKey        string
 	priority                           uint8
@@ -40,6 +40,7 @@ func (f *sendFlags) groups() []FlagGroup {
 	return []FlagGroup{
 		{"What is sent", func(flags *pflag.FlagSet) {
 			f.arguments(flags)
+			flags.StringVar(&f.canvas, "canvas", "", "`file` of a workflow to send in place of a task; - is the standard input")
 			flags.StringVar(&f.id, "task-id", "", "`id` of the task (default: a new UUID)")
 			flags.BoolVar(&f.wait, "wait", false, "wait for the result and print it")
 			flags.StringVar(&f.timeout, "timeout", "", "`seconds` to wait for the result at the most (with --wait)")
