@@ -1,0 +1,68 @@
+//go:build !windows
+
+package cli_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/seed-399731e2/taskq/canvas"
+	"github.com/seed-399731e2/taskq/cli"
+	"github.com/seed-399731e2/taskq/task"
+)
+
+// ids are what differs from run to run in what is printed.
+var ids = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}`)
+
+func add(args ...any) task.Signature { return task.Signature{Task: "tasks.add", Args: args} }
+
+func TestAWorkflowIsSentAndShownAsATree(t *testing.T) {
+	t.Parallel()
+	env := home(t)
+	path := workflowFile(t, written(t, canvas.Chain(add(2, 3), add(5), canvas.Group(add(10), canvas.Chain(add(20), add(30))))))
+	waiting := strings.Fields(must(t, env, "send", "--canvas", path, "-q"))[0]
+	tree := must(t, env, "result", "--tree", waiting, "-q")
+	if want := "task PENDING → task PENDING → group of 2 PENDING ├─ task PENDING └─ task PENDING → task PENDING"; outlineOf(tree) != want {
+		t.Errorf("before a worker has it, the workflow prints as %q, want %q\n%s", outlineOf(tree), want, tree)
+	}
+	startWorker(t, env, "--result-extended")
+	if got := must(t, env, "send", "--canvas", path, "--wait", "--timeout", "30", "-q"); got != "[20,60]" {
+		t.Errorf("the result is %s, want [20,60]", got)
+	}
+	tree = must(t, env, "result", "--tree", "--watch", waiting, "--timeout", "30", "-q")
+	last := tree[strings.LastIndex("\n\n"+tree, "\n\n"):] // it is printed again when it has changed
+	want := "tasks.add SUCCESS 5 → tasks.add SUCCESS 10 → group of 2 SUCCESS ├─ tasks.add SUCCESS 20 └─ tasks.add SUCCESS 30 → tasks.add SUCCESS 60"
+	if outlineOf(last) != want {
+		t.Errorf("at the end, the workflow prints as %q, want %q\n%s", outlineOf(last), want, tree)
+	}
+}
+
+// outlineOf is what is printed without ids and spaces.
+func outlineOf(text string) string {
+	return strings.Join(strings.Fields(ids.ReplaceAllString(text, "")), " ")
+}
+
+func TestAWorkflowThatFailsEndsLikeATask(t *testing.T) {
+	t.Parallel()
+	env := home(t)
+	startWorker(t, env)
+	path := filepath.Join(t.TempDir(), "flow.json")
+	if err := os.WriteFile(path, []byte(written(t, canvas.Chain(task.Signature{Task: "tasks.boom"}, add(1)))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := run(t, env, "send", "--canvas", path, "--wait", "--timeout", "30")
+	if code != cli.Failure || !strings.Contains(stderr, "ended in state FAILURE: KeyError") {
+		t.Errorf("exit status %d, want %d: %s", code, cli.Failure, stderr)
+	}
+	sent := decode[struct{ ID, Workflow string }](t, must(t, env, "send", "--canvas", path, "-o", "json"))
+	if sent.ID == "" || sent.Workflow != "tasks.boom() | tasks.add(1)" {
+		t.Errorf("JSON = %+v", sent)
+	}
+	_, stderr, code = run(t, env, "result", sent.ID, "--tree", "--watch", "--timeout", "30")
+	if code != cli.Failure || !strings.Contains(stderr, "KeyError") {
+		t.Errorf("exit status %d, want %d: %s", code, cli.Failure, stderr)
+	}
+}
