@@ -86,7 +86,10 @@ func placed(s task.Signature, group string, index int, chord *task.Signature) ta
 		return s
 	case "group":
 		if chord != nil { // its members count for the chord
-			s.ID = group
+			s.ID, s.Tasks = group, slices.Clone(s.Tasks)
+			for i, m := range s.Tasks { // Celery would put those of a chord's body in the group of the chord's header
+				s.Tasks[i] = placed(m, group, i, m.Chord)
+			}
 		}
 	}
 	s.GroupID, s.GroupIndex, s.Chord = group, index, chord
