@@ -1,35 +1,53 @@
-// Package canvas makes workflows of calls: chains, groups, chords, and what combines them (celery/canvas.py). A workflow is a
-// task.Signature like any other: it is sent with App.Send, linked, put into another workflow, and written as Celery writes it.
 package canvas
 
 import "github.com/seed-399731e2/taskq/task"
 
-// Chain calls one task after the other, each with the result of the one before in front of its arguments.
+// Chain calls one task after the other, each with the result of the one before in front of its arguments, unless it is immutable. Its result
+// is that of the last one.
+//
+// It is put together step by step by the rules of Celery's operator |: the steps of a chain in it become its own, a group with one member is
+// that member, a group that something follows becomes the header of a chord, and what follows a chord is called after its body.
 func Chain(steps ...task.Signature) task.Signature {
-	return task.Signature{Task: "celery.chain", Type: "chain", Tasks: steps}
+	all := chainOf(nil)
+	for _, s := range steps {
+		all = pipe(all, s)
+	}
+	return all
 }
 
-// Group calls tasks side by side. Its result is the list of theirs.
+// Group calls tasks side by side. Its result is the list of theirs; those of groups in it stand in the places of the groups.
 func Group(members ...task.Signature) task.Signature {
-	return task.Signature{Task: "celery.group", Type: "group", Tasks: members}
+	return task.Signature{Task: "celery.group", Type: "group", Tasks: cloneAll(members)}
 }
 
-// Chord calls the tasks of the header side by side and, once all have succeeded, the body with the list of their results.
+// Chord calls the tasks of the header side by side and, once all have succeeded, the body with the list of their results. Its result is the
+// body's. When one fails the body is not called, and fails.
 func Chord(header []task.Signature, body task.Signature) task.Signature {
-	return task.Signature{Task: "celery.chord", Type: "chord", Tasks: header, Body: &body}
+	body = body.Clone()
+	return task.Signature{Task: "celery.chord", Type: "chord", Tasks: cloneAll(header), Body: &body}
 }
 
-// Map calls a task for each item, one after the other, in one task. Its result is the list of theirs.
+// Map calls a task for each item, one after the other, in one task. Its result is the list of theirs. A result that comes before it in a
+// workflow is dropped, as it is with Starmap and Chunks.
 func Map[T any](t task.Signature, items []T) task.Signature {
-	return task.Signature{Task: "celery.map", Kwargs: map[string]any{"task": t, "it": items}, Immutable: true}
+	return each("celery.map", t, items)
 }
 
 // Starmap is Map for tasks with several arguments: each item is a list of them.
 func Starmap[T any](t task.Signature, items [][]T) task.Signature {
-	return task.Signature{Task: "celery.starmap", Kwargs: map[string]any{"task": t, "it": items}, Immutable: true}
+	return each("celery.starmap", t, items)
 }
 
 // Chunks is Starmap in parts of n items, which run side by side. Its result is the list of the parts' results.
 func Chunks[T any](t task.Signature, items [][]T, n int) task.Signature {
-	return task.Signature{Task: "celery.chunks", Kwargs: map[string]any{"task": t, "it": items, "n": n}, Immutable: true}
+	s := each("celery.chunks", t, items)
+	s.Kwargs["n"] = n
+	return s
+}
+
+func each[T any](name string, t task.Signature, items []T) task.Signature {
+	if items == nil {
+		items = []T{} // not null, which no task could go over
+	}
+	return task.Signature{Task: name, Kwargs: map[string]any{"task": t.Clone(), "it": items}, Immutable: true}
 }

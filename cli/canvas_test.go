@@ -69,10 +69,10 @@ func TestAWorkflowOfOursIsShownAsATree(t *testing.T) {
 	add := func(args ...any) task.Signature { return task.Signature{Task: "add", Args: args} }
 	hidden := add("secret").With(task.ArgsRepr("('…',)"), task.Priority(3), task.IgnoreResult(), task.Stamp("run", 5))
 	header := canvas.Group(add(1), hidden).With(task.Queue("sums"))
-	flow := canvas.Chain(
+	flow := task.Signature{Task: "celery.chain", Type: "chain", Tasks: []task.Signature{
 		canvas.Chord([]task.Signature{header}, canvas.Chain(add(2), add(3))),
 		canvas.Group(add(4), canvas.Group(add(5))), add(6),
-	).With(task.Link(task.Signature{Task: "tell"}), task.LinkError(task.Signature{Task: "mail", Args: []any{"ops"}}))
+	}}.With(task.Link(task.Signature{Task: "tell"}), task.LinkError(task.Signature{Task: "mail", Args: []any{"ops"}}))
 	want := `chord([add(1), add('…')], add(2) | add(3)) | group(add(4), group(add(5))) | add(6)
 
 chain

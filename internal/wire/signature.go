@@ -107,8 +107,8 @@ func kwargsOf(s task.Signature, depth int) (map[string]any, error) {
 	if s.Type != "chord" {
 		return kwargs, nil
 	}
-	if len(tasks) == 1 && s.Tasks[0].Type == "group" {
-		kwargs[name] = tasks[0]
+	if len(tasks) == 1 && s.Tasks[0].Type == "group" && len(tasks[0].Options) > 0 {
+		kwargs[name] = tasks[0] // as Celery has it once it has given the header ids
 	}
 	if s.Body != nil {
 		if kwargs["body"], err = dictOf(*s.Body, depth+1); err != nil {
