@@ -23,24 +23,31 @@ func canvasCommand() Command {
 }
 
 func canvasShowCommand() Command {
-	var dot bool
+	var dot, plan bool
 	return Command{
 		Use:   "show FILE",
 		Short: "Print a workflow from its serialised form",
 		Long: `Print a workflow that was written to a file as JSON, by Python's json.dumps(signature) say; - is the standard input.
 
 It is printed in one line, and as a tree: the steps of a chain have numbers, a chord's body stands behind "then". An … stands for the
-result that a task gets from what is before it. With -o json, the workflow is printed as it would be sent.`,
+result that a task gets from what is before it. With -o json, the workflow is printed as it would be sent; with --plan, the
+messages that go out at first are, and what each of them takes with it: the others are sent by the workers, as results come in.`,
 		Example: `canvas show workflow.json
 canvas show workflow.json --dot | dot -Tsvg > workflow.svg
 canvas show - < workflow.json`,
 		MinArgs: 1, MaxArgs: 1, Tabular: true, offline: true, files: true,
 		Flags: func(flags *pflag.FlagSet) {
 			flags.BoolVar(&dot, "dot", false, "print a graph for Graphviz")
+			flags.BoolVar(&plan, "plan", false, "print the messages that are sent at first")
 		},
 		Run: func(_ context.Context, s *Session, args []string) error {
-			if dot && s.JSON() {
+			switch {
+			case dot && s.JSON():
 				return Exit(Usage, errDotAndJSON)
+			case dot && plan:
+				return Exit(Usage, errors.New("--dot and --plan do not go together: give one of them"))
+			case plan:
+				return s.showPlan(args[0])
 			}
 			return s.showWorkflow(args[0], dot)
 		},

@@ -216,3 +216,34 @@ func TestMistakesWithWorkflowsToSendAreExplained(t *testing.T) {
 		checkSentence(t, err, tt.want)
 	}
 }
+
+func TestThePlanOfAWorkflowAreItsFirstMessages(t *testing.T) {
+	t.Parallel()
+	path := workflowFile(t, written(t, canvas.Chord([]task.Signature{
+		{Task: "a", Args: []any{1}, CallOptions: task.CallOptions{Queue: "q"}},
+		{Task: "celery.chain", Type: "chain", Tasks: []task.Signature{{Task: "b"}, {Task: "c"}}},
+	}, task.Signature{Task: "d"})))
+	want := `   CALL  OPTIONS  THEN
+1  a(1)  queue=q  when all of 2 have ended: d()
+2  b()            c()  when all of 2 have ended: d()
+`
+	if got := succeeds(t, nil, "canvas", "show", path, "--plan"); got != want {
+		t.Errorf("it prints\n%s\nwant\n%s", got, want)
+	}
+	list := decode[[]struct {
+		Call, Chord string
+		Then        []string
+		Group       int
+		Signature   struct {
+			Task    string
+			Options map[string]json.RawMessage
+		}
+	}](t, succeeds(t, nil, "canvas", "show", path, "--plan", "--json"))
+	if len(list) != 2 || list[1].Group != 2 || list[1].Chord != "d()" || list[1].Then[0] != "c()" || list[0].Signature.Task != "a" || list[0].Signature.Options["chord"] == nil {
+		t.Errorf("JSON = %+v", list)
+	}
+	plain := succeeds(t, nil, "canvas", "show", workflowFile(t, pythonsWorkflow), "--plan")
+	if !strings.Contains(plain, "chord([t.add(3), t.add(4)], t.tsum()) | chunks(t.add)") {
+		t.Errorf("it prints\n%s", plain)
+	}
+}
