@@ -23,18 +23,14 @@ func ResultOf[R any](a *App, id string) *task.Result[R] {
 	return task.NewResult[R](id, lookup{app: a})
 }
 
-// Group returns the handle of a group that was saved under the id, by Celery's GroupResult.save say; its value is the list of its
-// members' values. It returns task.ErrUnknownGroup when there is none, and errors.ErrUnsupported when the result store keeps no
+// Group returns the handle of a group that was saved under the id, by SaveGroup or by Celery's GroupResult.save; its value is the list of
+// its members' values. It returns task.ErrUnknownGroup when there is none, and errors.ErrUnsupported when the result store keeps no
 // groups, as rpc://.
 func (a *App) Group(ctx context.Context, id string) (*task.Result[any], error) {
 	results := lookup{app: a}
-	store, err := results.store(ctx)
+	groups, err := results.groups(ctx, id)
 	if err != nil {
 		return nil, err
-	}
-	groups, ok := store.(result.GroupStore)
-	if !ok {
-		return nil, fmt.Errorf("taskq: group %s: this result store keeps no groups: %w", id, errors.ErrUnsupported)
 	}
 	ref, found, err := groups.Group(ctx, id)
 	switch {
@@ -44,6 +40,30 @@ func (a *App) Group(ctx context.Context, id string) (*task.Result[any], error) {
 		return nil, fmt.Errorf("taskq: group %s: %w", id, task.ErrUnknownGroup)
 	}
 	return task.ResultAt[any](ref, results), nil
+}
+
+// SaveGroup keeps which tasks a group has, and what came before it, under its id, so that Group finds it, here or elsewhere (Celery's
+// GroupResult.save). group is a *task.Result of any type. It returns errors.ErrUnsupported when the result store keeps no groups.
+func (a *App) SaveGroup(ctx context.Context, group interface{ Ref() task.Ref }) error {
+	ref := group.Ref()
+	if !ref.Group {
+		return fmt.Errorf("taskq: save %s: it is no group; of a chord, the header is the Parent of the result: %w", ref.ID, errors.ErrUnsupported)
+	}
+	groups, err := lookup{app: a}.groups(ctx, ref.ID)
+	if err != nil {
+		return err
+	}
+	return groups.SaveGroup(ctx, ref)
+}
+
+// ForgetGroup deletes what SaveGroup has kept (Celery's GroupResult.delete); a group that is not there is no error. The outcomes of its
+// tasks stay: those Result.Forget deletes.
+func (a *App) ForgetGroup(ctx context.Context, id string) error {
+	groups, err := lookup{app: a}.groups(ctx, id)
+	if err != nil {
+		return err
+	}
+	return groups.ForgetGroup(ctx, id)
 }
 
 // result is the handle of a call that was sent.
@@ -141,6 +161,19 @@ func (l lookup) store(ctx context.Context) (result.Backend, error) {
 		err = fmt.Errorf("taskq: %w", task.ErrNoResults)
 	}
 	return store, err
+}
+
+// groups is the result store, which keeps the group of this id or might.
+func (l lookup) groups(ctx context.Context, id string) (result.GroupStore, error) {
+	store, err := l.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	groups, ok := store.(result.GroupStore)
+	if !ok {
+		return nil, fmt.Errorf("taskq: group %s: this result store keeps no groups: %w", id, errors.ErrUnsupported)
+	}
+	return groups, nil
 }
 
 // read gives an outcome the application's view of exceptions.

@@ -40,8 +40,8 @@ func sums() *task.Task[[]int, int] {
 	})
 }
 
-func fails() *task.Task[task.Arguments, int] {
-	return task.New("tasks.fail", func(context.Context, task.Arguments) (int, error) { return 0, errOutOfStock })
+func fails() *task.Task[task.Arguments, any] {
+	return task.Raw("tasks.fail", task.HandlerFunc(func(context.Context, *task.Request) (any, error) { return 0, errOutOfStock }))
 }
 
 // value sends a workflow and returns what it comes to, as text.
@@ -89,6 +89,7 @@ func TestWorkflowsRunOverEveryStore(t *testing.T) {
 				{canvas.Group(ten...), "[0 2 4 6 8 10 12 14 16 18]"},
 				{nested, "[112 0 2 8]"},
 				{canvas.Group(), "[]"},
+				{canvas.Chain(add().S(pair{1, 2}), canvas.Group(plus(1), plus(2))), "[4 5]"},
 			} {
 				if got, err := value(t, app, tt.workflow); err != nil || got != tt.want {
 					t.Errorf("%s of %d = %s, %v; want %s", tt.workflow.Type, len(tt.workflow.Tasks), got, err, tt.want)

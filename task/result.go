@@ -71,7 +71,8 @@ func (r *Result[R]) ID() string { return r.ref.ID }
 func (r *Result[R]) Ref() Ref { return r.ref }
 
 // Get waits for the outcome and returns the value, or a *RemoteError when the task failed or was revoked. For a group that is the first
-// member's that failed.
+// member's that failed, in the order of the group; Outcomes has those of all. For the last step of a chain it is that of the step that
+// failed, for the body of a chord a ChordError that names the task of the header.
 func (r *Result[R]) Get(ctx context.Context) (R, error) {
 	var value R
 	meta, err := r.Wait(ctx)
@@ -84,7 +85,7 @@ func (r *Result[R]) Get(ctx context.Context) (R, error) {
 	return value, err
 }
 
-// Wait waits for the outcome and returns it whole.
+// Wait waits for the outcome and returns it whole; see Get.
 func (r *Result[R]) Wait(ctx context.Context) (Meta, error) {
 	if err := r.waitable(ctx, "wait for"); err != nil {
 		return Meta{}, err
@@ -92,7 +93,7 @@ func (r *Result[R]) Wait(ctx context.Context) (Meta, error) {
 	if r.ref.Group {
 		return joined(r.ref, func(member Ref) (Meta, error) { return ResultAt[any](member, r.results).Wait(ctx) })
 	}
-	meta, err := r.results.Wait(ctx, r.ref.ID)
+	meta, err := r.end(ctx)
 	if err != nil && err == ctx.Err() { //nolint:errorlint // bare: it names no task
 		err = r.failed("wait for", err)
 	}
@@ -164,7 +165,8 @@ func (r *Result[R]) Members() []*Result[any] { return handles(r.ref.Members, r.r
 // IsGroup reports whether this is a group; one without members is one, too.
 func (r *Result[R]) IsGroup() bool { return r.ref.Group }
 
-// Parent is what was sent before this in a workflow, as far as the result tuple says; nil when it does not.
+// Parent is what comes before this in a workflow, as far as the result tuple says: the step before in a chain, the header of a chord. It
+// is nil when there is none.
 func (r *Result[R]) Parent() *Result[any] {
 	if r.ref.Parent == nil {
 		return nil
@@ -172,13 +174,13 @@ func (r *Result[R]) Parent() *Result[any] {
 	return ResultAt[any](*r.ref.Parent, r.results)
 }
 
-// Forget deletes the outcome from the result store, of a group those of its members.
+// Forget deletes the outcome from the result store, of a group those of its members, and those of the Parents.
 func (r *Result[R]) Forget(ctx context.Context) error {
 	if r.results == nil {
 		return r.failed("forget", ErrNoResults)
 	}
 	var errs []error
-	for _, id := range r.ref.Tasks() {
+	for _, id := range r.ref.AllTasks() {
 		errs = append(errs, r.results.Forget(ctx, id))
 	}
 	return errors.Join(errs...)

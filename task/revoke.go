@@ -42,9 +42,11 @@ func RevokeAt(nodes ...string) RevokeOption {
 	return func(r *Revocation) { r.Destination = append(r.Destination, nodes...) }
 }
 
-// Revoke tells all workers not to run the task (celery/app/control.py, revoke); of a group, all its members. They hear it when they are
-// connected now, remember it for three hours, and tell those that start later. The outcome is then REVOKED: Get returns a *RemoteError
-// that matches ErrRevoked. Revoke returns once the broker has the message; whether a worker obeys is not known.
+// Revoke tells all workers not to run the task (celery/app/control.py, revoke); of a group, all its members. The Parents are revoked, too,
+// the steps before in a chain, the header of a chord, those that are not sent yet as well: what is revoked is the workflow up to here,
+// where Celery stops its last step alone. Workers hear it when they are connected now, remember it for three hours, and tell those that
+// start later. The outcome is then REVOKED: Get returns a *RemoteError that matches ErrRevoked. Revoke returns once the broker has the
+// message; whether a worker obeys is not known.
 func (r *Result[R]) Revoke(ctx context.Context, opts ...RevokeOption) error {
 	how, err := NewRevocation(opts...)
 	if err != nil {
@@ -54,7 +56,7 @@ func (r *Result[R]) Revoke(ctx context.Context, opts ...RevokeOption) error {
 	if !ok {
 		return r.failed("revoke", fmt.Errorf("%w: get the result from an application", errors.ErrUnsupported))
 	}
-	if err := revoker.Revoke(ctx, r.ref.Tasks(), how); err != nil {
+	if err := revoker.Revoke(ctx, r.ref.AllTasks(), how); err != nil {
 		return r.failed("revoke", err)
 	}
 	return nil

@@ -6,7 +6,7 @@ import "github.com/seed-399731e2/taskq/task"
 // a message in silence, as it would once its time to live is over: the chord would wait for ever. Its worker tells by the header expires
 // that it is too late. Celery's clients give it a time to live all the same.
 func Chorded(req *task.Request) bool {
-	if raw := req.Embed.Chord; raw != nil && string(raw) != "null" {
+	if req.Embed.Chord != nil {
 		return true
 	}
 	if req.Embed.Chain == nil || req.Codec == nil {
