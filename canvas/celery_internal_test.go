@@ -13,17 +13,17 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// celeryCase is a line of what testdata/workflows.py printed.
+// celeryCase is a line of what a script in testdata printed.
 type celeryCase struct {
 	Name      string          `json:"name"`
 	Signature json.RawMessage `json:"signature"`
 	Repr      string          `json:"repr"`
 }
 
-// captured are the cases as a version of Celery has them, by name.
-func captured(t *testing.T, version string) map[string]celeryCase {
+// captured are the cases of a script as a version of Celery has them, by name.
+func captured(t *testing.T, script, version string) map[string]celeryCase {
 	t.Helper()
-	file, err := os.Open("testdata/workflows-" + version + ".jsonl")
+	file, err := os.Open("testdata/" + script + "-" + version + ".jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func better() map[string]string {
 // Where versions differ, we do as the newest does.
 func TestWorkflowsAreThoseOfCelery(t *testing.T) {
 	t.Parallel()
-	newest, flows := captured(t, "main"), workflows()
+	newest, flows := captured(t, "workflows", "main"), workflows()
 	if len(newest) != len(flows) || len(flows) < 130 {
 		t.Errorf("%d cases here, %d of Celery; want the same, and 130 or more", len(flows), len(newest))
 	}
@@ -113,7 +113,7 @@ func withoutStray(v any) any {
 func TestWorkflowsOfCelerySurvive(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{"5.2.6", "5.6.3", "main"} {
-		for name, c := range captured(t, version) {
+		for name, c := range captured(t, "workflows", version) {
 			s, err := wire.DecodeSignature(codec.Raw(c.Signature), codec.JSON{})
 			if err != nil {
 				t.Errorf("%s: %s: %v", version, name, err)

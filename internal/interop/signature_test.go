@@ -16,7 +16,7 @@ import (
 // one: the canvas package is tested with that.
 func TestCeleryStillMakesItsWorkflowsTheSame(t *testing.T) {
 	t.Parallel()
-	for _, script := range []string{"workflows"} {
+	for _, script := range []string{"workflows", "stamps"} {
 		source, err := os.ReadFile(filepath.Join("..", "..", "canvas", "testdata", script+".py"))
 		if err != nil {
 			t.Fatal(err)
