@@ -92,7 +92,7 @@ func (g *graph) add(s task.Signature) ends {
 		name := g.node(label(s), "")
 		e = ends{first: []string{name}, last: []string{name}}
 	}
-	for _, step := range s.CallOptions.Chain {
+	for _, step := range s.Chain {
 		e = g.follow(e, g.add(step))
 	}
 	g.links(e, s.Link, " [style=dashed]")

@@ -105,7 +105,7 @@ func followerBoxes(s task.Signature) []box {
 		}
 	}
 	add("on success: ", s.Link, aResult)
-	add("next: ", s.CallOptions.Chain, aResult)
+	add("next: ", s.Chain, aResult)
 	add("on error: ", s.LinkError, aFailedID)
 	if s.Chord != nil {
 		add("then, with its group: ", []task.Signature{*s.Chord}, aResult)

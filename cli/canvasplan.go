@@ -60,17 +60,17 @@ func (s *Session) showPlan(name string) error {
 // planOf describes a call; sizes are those of the chords, by the id of their group.
 func planOf(call task.Signature, sizes map[string]int) (planned, string, error) {
 	p := planned{Call: callText(call, nothing)}
-	for _, step := range call.CallOptions.Chain {
+	for _, step := range call.Chain {
 		p.Then = append(p.Then, workflowText(step))
 	}
 	for s := &call; s != nil; {
 		if s.Chord != nil {
 			p.Chord, p.Group = workflowText(*s.Chord), sizes[s.GroupID]
 		}
-		if s.Chord != nil || len(s.CallOptions.Chain) == 0 {
+		if s.Chord != nil || len(s.Chain) == 0 {
 			break
 		}
-		s = &s.CallOptions.Chain[len(s.CallOptions.Chain)-1]
+		s = &s.Chain[len(s.Chain)-1]
 	}
 	raw, err := wire.EncodeSignature(call, codec.JSON{})
 	p.Signature = json.RawMessage(raw)

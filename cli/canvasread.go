@@ -88,7 +88,7 @@ func (d document) workflow() (task.Signature, error) {
 		err = plainArguments(&sig)
 	}
 	if err != nil {
-		return sig, fmt.Errorf("%s: %s", d.name, strings.TrimPrefix(err.Error(), "wire: decode signature: ")) //nolint:errorlint // for people
+		return sig, fmt.Errorf("%s: %s", d.name, strings.TrimPrefix(err.Error(), "wire: decode signature: "))
 	}
 	return sig, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-399731e2/taskq/canvas"
 	"github.com/seed-399731e2/taskq/cli"
+	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -21,7 +22,25 @@ func add(args ...any) task.Signature { return task.Signature{Task: "tasks.add", 
 
 func TestAWorkflowIsSentAndShownAsATree(t *testing.T) {
 	t.Parallel()
-	env := home(t)
+	for name, env := range map[string]func(t *testing.T) []string{
+		"the embedded store":   func(t *testing.T) []string { return home(t) },
+		"RabbitMQ and Redis":   func(t *testing.T) []string { return servers(t, testserver.Redis(t)) },
+		"RabbitMQ, PostgreSQL": func(t *testing.T) []string { return servers(t, testserver.Postgres(t)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sendAndShow(t, env(t))
+		})
+	}
+}
+
+func servers(t *testing.T, results string) []string {
+	t.Helper()
+	return home(t, "TASKQ_BROKER_URL="+testserver.AMQPVhost(t), "TASKQ_RESULT_BACKEND="+results)
+}
+
+func sendAndShow(t *testing.T, env []string) {
+	t.Helper()
 	path := workflowFile(t, written(t, canvas.Chain(add(2, 3), add(5), canvas.Group(add(10), canvas.Chain(add(20), add(30))))))
 	waiting := strings.Fields(must(t, env, "send", "--canvas", path, "-q"))[0]
 	tree := must(t, env, "result", "--tree", waiting, "-q")
