@@ -63,6 +63,9 @@ func encode(o Outgoing) (broker.Message, error) {
 	c := p.codec
 	req := o.request(c)
 	var err error
+	if o.Args, o.Kwargs, err = callsIn(o.Args, o.Kwargs, c); err != nil {
+		return broker.Message{}, err
+	}
 	if req.Embed, err = o.embed(c); err != nil {
 		return broker.Message{}, err
 	}
