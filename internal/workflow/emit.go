@@ -41,15 +41,15 @@ func (p *Plan) emitChord(s task.Signature, args []any) error {
 	if err != nil {
 		return err
 	}
+	if groupOf(&body) == "" {
+		body = placed(body, header.ID, -1, nil)
+	}
 	args = inFront(args, &s)
-	if !hasTasks(ref) {
+	if len(ref.Tasks()) == 0 {
 		if err := p.emitGroup(header, nil, args); err != nil { // there may be chords in it that have nothing for a body
 			return err
 		}
 		return p.emit(body, []any{results(ref)})
-	}
-	if groupOf(&body) == "" {
-		body = placed(body, header.ID, -1, nil)
 	}
 	p.Chords = append(p.Chords, Chord{Header: ref, Body: body})
 	return p.emitGroup(header, &body, args)

@@ -78,7 +78,7 @@ func (p *Plan) apply(s task.Signature, args []any, place string) (task.Ref, erro
 // start is apply for what follows a task: it is added to the trail. Of what comes one after the other that is the first.
 func (p *Plan) start(s task.Signature, args []any, place string) error {
 	ref, err := p.apply(s, args, place)
-	for ref.Parent != nil && hasTasks(*ref.Parent) {
+	for ref.Parent != nil && len(ref.Parent.Tasks()) > 0 {
 		ref = *ref.Parent
 	}
 	if !s.Detached {

@@ -60,7 +60,10 @@ func (r *shape) workflow(depth int) task.Signature {
 type failed struct{}
 
 // evaluator says what a workflow comes to: text for a task, a list for a group, in which there may be failures.
-type evaluator struct{ fails map[string]bool }
+type evaluator struct {
+	fails    map[string]bool
+	replaces map[string]task.Signature // what takes the place of a task
+}
 
 func (e evaluator) value(s task.Signature, args ...any) any {
 	if s.Immutable {
@@ -82,7 +85,14 @@ func (e evaluator) value(s task.Signature, args ...any) any {
 		}
 		return failed{}
 	}
-	if e.fails[s.Task] {
+	other, replaced := e.replaces[s.Task]
+	switch {
+	case e.fails[s.Task]:
+		return failed{}
+	case replaced:
+		if v := e.value(other); !hasFailed(v) {
+			return v
+		}
 		return failed{}
 	}
 	return outcome(s.Task, args)

@@ -33,19 +33,6 @@ func behind(ref, before task.Ref) task.Ref {
 	return ref
 }
 
-// hasTasks reports whether there is a task in it.
-func hasTasks(ref task.Ref) bool {
-	if !ref.Group {
-		return true
-	}
-	for _, m := range ref.Members {
-		if hasTasks(m) {
-			return true
-		}
-	}
-	return false
-}
-
 // IDs returns the id of every task in the plan whose outcome somebody may wait for: of those that are sent now, and of those that follow
 // them. What is linked to a task has no id before it is sent.
 func (p *Plan) IDs() []string {
