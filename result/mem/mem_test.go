@@ -26,3 +26,8 @@ func TestPassesTheSuite(t *testing.T) {
 		Expiring: func(_ *testing.T, d time.Duration) result.Backend { return mem.New(mem.Config{Expires: d}) },
 	})
 }
+
+func TestATaskOfAnotherHeaderDoesNotCompleteAChord(t *testing.T) {
+	t.Parallel()
+	resulttest.Strangers(t, mem.New(mem.Config{}))
+}

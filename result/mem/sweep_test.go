@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/result/mem"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -48,6 +49,27 @@ func TestWhatHasExpiredIsDropped(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Between two sweeps, too.
+func TestExpiredChordsAndClaimsAreNoneBeforeTheyAreDropped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := mem.New(mem.Config{Expires: time.Hour})
+		keep(t, b)
+		time.Sleep(time.Hour - time.Second)
+		if err := b.Cleanup(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		part := result.ChordPart{Meta: task.Meta{ID: "t", GroupID: "g", State: task.Success}}
+		if joined, err := b.JoinChord(t.Context(), part); err != nil || joined != nil {
+			t.Errorf("joined = %+v, %v", joined, err)
+		}
+		if first, err := b.ClaimBody(t.Context(), "body", "other"); err != nil || !first {
+			t.Errorf("claim = %t, %v", first, err)
+		}
+	})
 }
 
 func TestClaimsEndAfterADayWhereOutcomesNeverExpire(t *testing.T) {

@@ -90,14 +90,13 @@ type counter struct {
 // fresh holds for a chord t that has not expired, or that nobody here has noted anything of; $2 is how long it is kept, in µs.
 const fresh = "(t.touched IS NULL OR $2::bigint = 0 OR t.touched > now() - $2::bigint * interval '1 microsecond')"
 
-// note counts a task that was not noted. Each statement sees what was committed before it began: the first one waits for those who
-// count at the same time, and the others go with it to the server.
+// note counts a task that was not noted. The first statement waits at the lock for those who count at the same time, and goes on with what
+// they have left; the second one, which goes to the server with it, sees what came of both.
 func note(ctx context.Context, tx pgx.Tx, l *layout, part result.ChordPart, value *string) (c counter, found bool, err error) {
 	c.group = part.GroupID
 	from := " FROM " + chordTable + " AS c LEFT JOIN taskq_chords AS t ON t.id = c.id WHERE c.group_id = $1 AND " + fresh
 	batch := &pgx.Batch{}
-	batch.Queue("SELECT FROM "+chordTable+" WHERE group_id = $1 FOR UPDATE", c.group)
-	batch.Queue("WITH open AS (SELECT c.id"+from+`),
+	batch.Queue("WITH open AS (SELECT c.id"+from+` FOR UPDATE OF c),
 			touched AS (INSERT INTO taskq_chords (id) SELECT id FROM open ON CONFLICT (id) DO UPDATE SET touched = now()),
 			noted AS (INSERT INTO taskq_chord_parts (chord, task_id, state, result) SELECT id, $3, $4, $5 FROM open
 				ON CONFLICT DO NOTHING RETURNING chord)

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/result/postgres"
+	"github.com/seed-399731e2/taskq/result/resulttest"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -138,6 +139,60 @@ func TestAChordThatIsCountedDownTooFarWaitsForTheRest(t *testing.T) {
 	if joined := joinChord(t, b, "g", 2); joined == nil || len(joined.Parts) != 3 {
 		t.Errorf("joined = %+v, want three parts", joined)
 	}
+}
+
+// Python has counted the first task, and its message is delivered again to Go once the last one has ended.
+func TestACompleteChordIsNotCountedDownFurther(t *testing.T) {
+	t.Parallel()
+	url := testserver.Postgres(t)
+	b, c := opened(t, postgres.Config{URL: url}), connect(t, url)
+	openChord(t, b, chordOf("g", 2))
+	store(t, b, success("g0", `7`))
+	exec(t, c, "UPDATE django_celery_results_chordcounter SET count = 1")
+	for _, i := range []int{1, 0, 1} {
+		if joined := joinChord(t, b, "g", i); joined == nil || len(joined.Parts) != 2 {
+			t.Errorf("joined = %+v, want two parts", joined)
+		}
+	}
+}
+
+func TestAChordIsKeptFromItsLastPartOnAndOpenedAgainAfterwards(t *testing.T) {
+	t.Parallel()
+	url := testserver.Postgres(t)
+	b, c := opened(t, postgres.Config{URL: url, Expires: time.Hour}), connect(t, url)
+	openChord(t, b, chordOf("g", 2))
+	for _, touch := range []func(){func() { joinChord(t, b, "g", 0) }, func() {
+		if err := b.GrowChord(t.Context(), "g", "g2"); err != nil {
+			t.Fatal(err)
+		}
+	}} {
+		exec(t, c, "UPDATE taskq_chords SET touched = now() - interval '50 minutes'")
+		touch()
+		if age := query[float64](t, c, "SELECT extract(epoch FROM now() - touched)::float8 FROM taskq_chords"); age > 600 {
+			t.Errorf("it was touched %.0f s ago", age)
+		}
+	}
+	exec(t, c, "UPDATE taskq_chords SET touched = now() - interval '61 minutes'")
+	if err := b.GrowChord(t.Context(), "g", "g3"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if joined := joinChord(t, b, "g", i); joined != nil {
+			t.Errorf("an expired chord is complete with task %d: %+v", i, joined)
+		}
+	}
+	openChord(t, b, chordOf("g", 2))
+	if joined := joinChord(t, b, "g", 1); joined != nil {
+		t.Errorf("complete with one task: %+v", joined)
+	}
+	if joined := joinChord(t, b, "g", 0); joined == nil || len(joined.Parts) != 2 {
+		t.Errorf("joined = %+v, want two parts", joined)
+	}
+}
+
+func TestATaskOfAnotherHeaderDoesNotCompleteAChord(t *testing.T) {
+	t.Parallel()
+	resulttest.Strangers(t, opened(t, postgres.Config{URL: testserver.Postgres(t)}))
 }
 
 func TestExpiredChordsAreDeleted(t *testing.T) {

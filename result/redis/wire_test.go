@@ -218,7 +218,7 @@ func bookkeeping(t *testing.T, lines []string) []string {
 			continue
 		}
 		if keys, ok := strings.CutPrefix(c, "DEL "); ok { // one by one, as Celery's
-			for _, key := range strings.Fields(keys) {
+			for key := range strings.FieldsSeq(keys) {
 				if !strings.HasSuffix(key, ".a") {
 					all = append(all, "DEL "+key)
 				}

@@ -35,6 +35,7 @@ func chordTests() map[string]func(*testing.T, Harness) {
 		"ChordsAreSeparate":                               testChordsSeparate,
 		"PartsKeepTheirOrder":                             testOrder,
 		"FailedPartsAreToldAsTheyAre":                     testOutcomes,
+		"JoinsGrowthAndForgettingAtOnceHinderNobody":      testEverythingAtOnce,
 		"ManyJoinOneChordAtOnce":                          testManyJoin,
 		"TheFirstClaimWinsEachTime":                       testClaim,
 		"ClaimsAreSeparate":                               testClaimsSeparate,
@@ -57,6 +58,18 @@ func chordTests() map[string]func(*testing.T, Harness) {
 	tests["ClaimsExpire"] = testClaimExpiry
 	tests["CleanupDropsWhatHasExpired"] = testCleanup
 	return tests
+}
+
+// Strangers checks that a task which is not of a header leaves its chord alone. Redis cannot tell: Celery keeps there how
+// many tasks a header has, and not which.
+func Strangers(t *testing.T, j result.Joiner) {
+	t.Helper()
+	ref := header(t, j, 2)
+	waits(t, j, part(ref, 0))
+	stranger := ref
+	stranger.Members = []task.Ref{ref.Members[0], {ID: uuid.NewString()}}
+	waits(t, j, part(stranger, 1))
+	completes(t, j, part(ref, 1), "0", "1")
 }
 
 // joiners are two Backends on one store.
@@ -422,6 +435,32 @@ func atOnce(t *testing.T, j joiners) {
 			t.Error("all have joined, and nobody was told")
 		}
 	}
+}
+
+// testEverythingAtOnce: who locks in different orders would wait for each other.
+func testEverythingAtOnce(t *testing.T, j joiners) {
+	ref := header(t, j.here, 10)
+	var wg sync.WaitGroup
+	for i := range 200 {
+		to := []result.Joiner{j.here, j.there}[i%2]
+		wg.Go(func() {
+			var err error
+			switch i % 10 {
+			case 0:
+				err = to.ForgetChord(t.Context(), ref.ID)
+			case 1:
+				err = to.OpenChord(t.Context(), ref)
+			case 2:
+				err = to.GrowChord(t.Context(), ref.ID, fmt.Sprint("added", i))
+			default:
+				_, err = to.JoinChord(t.Context(), part(ref, i%10))
+			}
+			if err != nil {
+				t.Errorf("%d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func claim(t *testing.T, j result.Joiner, id, claim string, want bool) {

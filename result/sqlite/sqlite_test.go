@@ -46,3 +46,10 @@ func TestPassesTheResultSuite(t *testing.T) {
 		},
 	})
 }
+
+func TestATaskOfAnotherHeaderDoesNotCompleteAChord(t *testing.T) {
+	t.Parallel()
+	b := open(t, filepath.Join(t.TempDir(), "taskq.db"), 0)
+	defer b.Close(t.Context())
+	resulttest.Strangers(t, b.(result.Joiner))
+}
