@@ -27,11 +27,12 @@ func (w *Worker) accept(ctx context.Context, a *arrival) {
 	e := &execution{w: w, delivery: a, req: req, received: time.Now()}
 	w.running.add(e)
 	e.lookUp()
+	e.Followers, err = w.readFollowers(req)
 	if !runnable(e.spec) {
 		w.unregistered(ctx, e)
 		return
 	}
-	if e.Followers, err = readFollowers(req); err != nil {
+	if err != nil {
 		w.unsupported(ctx, e, err)
 		return
 	}
@@ -60,7 +61,12 @@ func (w *Worker) refuse(ctx context.Context, a *arrival, err error) {
 	w.log.ErrorContext(ctx, "message refused", "error", bad, "queue", a.Queue, "task", bad.Task, "id", bad.ID)
 	e := &execution{w: w, delivery: a, req: &task.Request{
 		ID: bad.ID, Name: bad.Task, ReplyTo: bad.ReplyTo, CorrelationID: bad.CorrelationID, Queue: a.Queue,
+		RootID: bad.RootID, ParentID: bad.ParentID, Group: bad.GroupID, GroupIndex: bad.GroupIndex,
+		Arguments: task.Arguments{Codec: bad.Codec}, Embed: bad.Embed, Envelope: bad.Envelope,
 	}}
+	if bad.Codec != nil {
+		e.Followers, _ = w.readFollowers(e.req) // what can be read is told
+	}
 	w.running.add(e)
 	v := verdict{err: bad, disposition: broker.Reject, reason: deadletter.Malformed}
 	if bad.Kind == wire.Refused {

@@ -39,7 +39,11 @@ func arrive(d *broker.Delivery, from *suspect) *arrival {
 
 // resend puts a stamped copy of the message into a queue. The caller settles the original once that has succeeded.
 func (w *Worker) resend(ctx context.Context, a *arrival, queue string) error {
-	stamp := deadletter.Stamp{Deaths: min(a.deaths, w.cfg.DeliveryLimit-1), Origin: deadletter.OriginOf(a.Delivery)}
+	return w.resendAs(ctx, a, queue, min(a.deaths, w.cfg.DeliveryLimit-1))
+}
+
+func (w *Worker) resendAs(ctx context.Context, a *arrival, queue string, deaths int) error {
+	stamp := deadletter.Stamp{Deaths: deaths, Origin: deadletter.OriginOf(a.Delivery)}
 	return w.deposit(ctx, queue, stamp.Write(a.Delivery, time.Now()))
 }
 

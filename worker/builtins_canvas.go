@@ -2,11 +2,9 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/internal/workflow"
@@ -128,7 +126,7 @@ func (w *Worker) startWorkflow(ctx context.Context, s task.Signature, args []cod
 	if err != nil {
 		return nil, task.Permanent(&workflowError{req.Name, err})
 	}
-	if err := executionFrom(ctx).startPlan(ctx, plan); err != nil {
+	if err := executionFrom(ctx).carryOut(ctx, plan); err != nil {
 		if isFinal(err) {
 			return nil, task.Permanent(&workflowError{req.Name, err})
 		}
@@ -161,14 +159,6 @@ func alone(ref task.Ref) task.Ref {
 		ref.Members[i] = alone(member)
 	}
 	return ref
-}
-
-// startPlan does what a plan says, for a built-in task.
-func (e *execution) startPlan(ctx context.Context, plan *workflow.Plan) error {
-	if len(plan.Chords) > 0 {
-		return fmt.Errorf("%w: a chord: %w", broker.ErrInvalid, errors.ErrUnsupported)
-	}
-	return e.publishAll(ctx, plan.Calls)
 }
 
 type executionKey struct{}

@@ -14,37 +14,40 @@ import (
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/internal/workflow"
-	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// readFollowers reads them. The error wraps errors.ErrUnsupported when they are more than a worker can do; what could be read is
+// readFollowers reads them. The error wraps errors.ErrUnsupported when they are more than this worker can do; what could be read is
 // returned with it.
-func readFollowers(req *task.Request) (f workflow.Followers, err error) {
-	if f.Errbacks, err = wire.DecodeSignatures(req.Embed.Errbacks, req.Codec); err != nil {
-		return f, fmt.Errorf("errbacks: %w", err)
+func (w *Worker) readFollowers(req *task.Request) (f workflow.Followers, err error) {
+	read := func(part string, raw codec.Raw) []task.Signature {
+		list, bad := wire.DecodeSignatures(raw, req.Codec)
+		if bad != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", part, bad))
+		}
+		return list
 	}
-	if f.Chain, err = wire.DecodeSignatures(req.Embed.Chain, req.Codec); err != nil {
-		return f, fmt.Errorf("chain: %w", err)
-	}
+	f.Errbacks = read("errbacks", req.Embed.Errbacks)
+	f.Chain = read("chain", req.Embed.Chain)
 	slices.Reverse(f.Chain)
-	if f.Links, err = wire.DecodeSignatures(req.Embed.Callbacks, req.Codec); err != nil {
-		return f, fmt.Errorf("callbacks: %w", err)
-	}
+	f.Links = read("callbacks", req.Embed.Callbacks)
 	if req.Embed.Chord != nil {
-		return f, fmt.Errorf("a chord is no workflow that this version of taskq advances: %w", errors.ErrUnsupported)
+		body, bad := wire.DecodeSignature(req.Embed.Chord, req.Codec)
+		if bad != nil {
+			return f, errors.Join(err, fmt.Errorf("chord: %w", bad))
+		}
+		f.Chord = &body
+	}
+	if err != nil {
+		return f, err
 	}
 	try := workflow.New(workflow.After(req)) // it shows what cannot be done before the task runs
-	return f, errors.Join(try.Succeed(f, codec.Raw("null")), try.Fail(f, codec.Raw("null")), withoutChords(try))
-}
-
-// withoutChords refuses a plan with tasks that a chord waits for.
-func withoutChords(p *workflow.Plan) error {
+	err = errors.Join(try.Succeed(f, codec.Raw("null")), try.Fail(f, codec.Raw("null")))
 	counted := func(s task.Signature) bool { return s.Chord != nil }
-	if len(p.Chords) > 0 || slices.ContainsFunc(p.Calls, counted) {
-		return fmt.Errorf("a chord is no workflow that this version of taskq advances: %w", errors.ErrUnsupported)
+	if f.Chord != nil || len(try.Chords) > 0 || slices.ContainsFunc(try.Calls, counted) {
+		err = errors.Join(err, w.checkChords())
 	}
-	return nil
+	return f, err
 }
 
 // follow publishes what follows the task, for a verdict that is not a failure: its next try, or what is linked to its success. When
@@ -91,6 +94,16 @@ func (e *execution) publishFollowers(ctx context.Context, result any) error {
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", broker.ErrInvalid, err)
+	}
+	return e.carryOut(ctx, plan)
+}
+
+// carryOut does what was planned: the chords are noted before a task of theirs is on its way.
+func (e *execution) carryOut(ctx context.Context, plan *workflow.Plan) error {
+	for _, c := range plan.Chords {
+		if err := e.openChord(ctx, c); err != nil {
+			return err
+		}
 	}
 	if err := e.publishAll(ctx, plan.Calls); err != nil {
 		return err
@@ -140,82 +153,4 @@ func (w *Worker) home() string {
 		return w.consumed[0].queue // there are broadcasts only
 	}
 	return w.cfg.Queues[0]
-}
-
-// fail tells those who wait for others of a failed task: each step of the chain that is left has failed with it, and the errbacks are
-// called (celery/backends/base.py, mark_as_failure).
-func (e *execution) fail(ctx context.Context, meta task.Meta) error {
-	for _, s := range e.Chain {
-		if err := e.failStep(ctx, meta, s); err != nil {
-			return err
-		}
-	}
-	if len(e.Errbacks) == 0 {
-		return nil
-	}
-	plan := workflow.New(workflow.After(e.req))
-	id, err := e.req.Codec.Marshal(e.req.ID)
-	if err == nil {
-		err = errors.Join(plan.Fail(e.Followers, id), withoutChords(plan))
-	}
-	if err != nil {
-		e.uncalled(ctx, err)
-		return nil
-	}
-	for _, s := range plan.Calls {
-		err := e.publish(ctx, s)
-		switch {
-		case err == nil:
-		case ctx.Err() != nil || !isFinal(err):
-			return err
-		default:
-			e.uncalled(ctx, err)
-		}
-	}
-	return nil
-}
-
-// uncalled reports an errback that can never be called: the task has failed, and there is nobody else to tell.
-func (e *execution) uncalled(ctx context.Context, err error) {
-	e.w.log.ErrorContext(ctx, "errback could not be called", "task", e.req.DisplayName(), "id", e.req.ID, "error", err)
-}
-
-// failStep stores the failure for a step of the chain, and for the tasks that it stands for: nobody else will.
-func (e *execution) failStep(ctx context.Context, meta task.Meta, s task.Signature) error {
-	if s.ID != "" {
-		meta.ID, meta.CorrelationID, meta.ReplyTo = s.ID, s.ID, s.ReplyTo
-		meta.GroupID, meta.ParentID, meta.Children = s.GroupID, s.ParentID, []task.Ref{}
-		if meta.Extended != nil {
-			meta.Extended = called(s, e.req.Codec)
-		}
-		if err := e.store(ctx, meta); err != nil && !errors.Is(err, result.ErrInvalid) { // that one the task's own failure has shown
-			return err
-		}
-	}
-	parts := s.Tasks
-	if s.Type == "chord" { // its header does not wait for anything
-		parts = nil
-		if s.Body != nil {
-			parts = []task.Signature{*s.Body}
-		}
-	}
-	for _, part := range parts {
-		if err := e.failStep(ctx, meta, part); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// called is what the extended metadata of a call that never ran says: what, with which arguments.
-func called(s task.Signature, c codec.Codec) *task.Extended {
-	req := &task.Request{Name: s.Task, Arguments: task.Arguments{Codec: c, Kwargs: map[string]codec.Raw{}}}
-	for _, v := range s.Args {
-		raw, _ := v.(codec.Raw) // as all that was decoded
-		req.Args = append(req.Args, raw)
-	}
-	for name, v := range s.Kwargs {
-		req.Kwargs[name], _ = v.(codec.Raw)
-	}
-	return extended(req)
 }

@@ -65,7 +65,9 @@ func TestTheOrderOfEffects(t *testing.T) {
 	t.Parallel()
 	const failed = "store FAILURE 1, store FAILURE 2, store FAILURE 3, publish errback"
 	chord := workflow("ok")
-	chord.Chord = &task.Signature{Task: "body"}
+	chord.Chord, chord.GroupID = &task.Signature{Task: "body", CallOptions: task.CallOptions{ID: "B", Queue: elsewhere}}, "G"
+	failedChord := chord
+	failedChord.Task = "fail"
 	expired := workflow("ok")
 	expired.Expires = time.Unix(1, 0)
 	ignored, failedIgnored := workflow("ok"), workflow("fail")
@@ -87,22 +89,25 @@ func TestTheOrderOfEffects(t *testing.T) {
 		{"hard time limit", workflow("slow"), failed + ", ack"},
 		{"dead letter", workflow("dead"), failed + ", reject"},
 		{"rejection", workflow("reject"), failed + ", reject"},
-		{"chord", chord, failed + ", reject"},
+		{"chord", chord, "publish link, publish step, store SUCCESS 1, join 1 SUCCESS, publish body, forget G, ack"},
+		{"failure in a chord", failedChord, failed + ", join 1 FAILURE, store FAILURE B, forget G, ack"},
 		{"retry", workflow("retry"), "store RETRY 1, publish retry in 1h0m0s, ack"},
 		{"nothing of it", workflow("ignore"), "ack"},
-		{"expiry", expired, "store REVOKED 1, ack"},
-		{"unknown task", workflow("unknown"), "store FAILURE 1, reject"},
+		{"expiry", expired, "store REVOKED 1, store REVOKED 2, store REVOKED 3, ack"},
+		{"unknown task", workflow("unknown"), failed + ", reject"},
 		{"result ignored", ignored, "publish link, publish step, ack"},
-		{"failure ignored", failedIgnored, "publish errback, ack"},
+		{"failure ignored", failedIgnored, "store FAILURE 2, store FAILURE 3, publish errback, ack"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				j := &journal{left: -1}
-				h := start(t, plan{
-					tasks: endings(), wrap: j.watchBroker, results: watchedStore{resultmem.New(resultmem.Config{}), j},
-				})
+				store := resultmem.New(resultmem.Config{})
+				h := start(t, plan{tasks: endings(), wrap: j.watchBroker, results: watchedJoiner{watchedStore{store, j}, store}})
 				h.declare(broker.Queue{Name: elsewhere})
+				if err := store.OpenChord(t.Context(), task.Ref{ID: "G", Group: true, Members: []task.Ref{{ID: "1"}}}); err != nil {
+					t.Fatal(err)
+				}
 				h.send(c.call)
 				time.Sleep(time.Minute)
 				if got := j.text(); got != c.want {

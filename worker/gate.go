@@ -23,7 +23,7 @@ func (w *Worker) gate(ctx context.Context, e *execution) bool {
 		}
 		return false
 	}
-	return w.unlocks(ctx, e) && w.permit(ctx, e)
+	return w.unlocks(ctx, e) && w.claimed(ctx, e) && w.permit(ctx, e)
 }
 
 // submit hands a request that may start to a slot, for which it waits, or to the others that it is to run with.

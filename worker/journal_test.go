@@ -110,3 +110,33 @@ func (s watchedStore) Store(ctx context.Context, m task.Meta) error {
 }
 
 func (watchedStore) Close(context.Context) error { return nil }
+
+// watchedJoiner is one that counts chords.
+type watchedJoiner struct {
+	watchedStore
+	result.Joiner
+}
+
+func (s watchedJoiner) OpenChord(ctx context.Context, header task.Ref) error {
+	return s.j.do("open "+header.ID, func() error { return s.Joiner.OpenChord(ctx, header) })
+}
+
+func (s watchedJoiner) JoinChord(ctx context.Context, part result.ChordPart) (joined *result.Joined, err error) {
+	err = s.j.do("join "+part.ID+" "+string(part.State), func() error {
+		joined, err = s.Joiner.JoinChord(ctx, part)
+		return err
+	})
+	return joined, err
+}
+
+func (s watchedJoiner) ForgetChord(ctx context.Context, group string) error {
+	return s.j.do("forget "+group, func() error { return s.Joiner.ForgetChord(ctx, group) })
+}
+
+func (s watchedJoiner) ClaimBody(ctx context.Context, id, claim string) (mine bool, err error) {
+	err = s.j.do("claim "+id, func() error {
+		mine, err = s.Joiner.ClaimBody(ctx, id, claim)
+		return err
+	})
+	return mine, err
+}

@@ -31,6 +31,7 @@ type verdict struct {
 	buried      bool              // a copy is in the dead letters of the worker's own: the delivery is done
 	retryIn     time.Duration     // before the next try, when state is Retried
 	again       bool              // it runs again when its limits let it, as if it had not run
+	replacement *task.Signature   // runs in its place
 }
 
 // judge is the whole outcome policy. It decides and does nothing.

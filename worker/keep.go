@@ -9,7 +9,7 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// keep stores the outcome, and of a failure what it means for others. It returns the outcome with what the verdict has become. One that
+// keep stores the outcome. It returns the outcome with what the verdict has become. One that
 // the store can never keep, because it is too large say, is a failure, as one that cannot be encoded is: to run the task again would only
 // bring it again.
 func (e *execution) keep(ctx context.Context, v verdict) (task.Meta, verdict) {
@@ -25,9 +25,6 @@ func (e *execution) keep(ctx context.Context, v verdict) (task.Meta, verdict) {
 		if err = e.store(ctx, meta); errors.Is(err, result.ErrInvalid) {
 			err = nil // there is no telling the caller
 		}
-	}
-	if err == nil && v.state == task.Failure {
-		err = e.fail(ctx, meta)
 	}
 	if err != nil {
 		v = verdict{disposition: broker.Requeue, err: err}

@@ -29,8 +29,9 @@ const (
 func diagnose(d *broker.Delivery, known int, suspect bool, limit int) (deaths int, what remedy) {
 	deaths = known
 	switch {
-	case d.Recovered:
+	case d.Recovered && (!suspect || deaths < limit): // otherwise it is condemned, and was about to be read
 		return deaths, proceed
+	case d.Recovered:
 	case d.Count >= 0:
 		deaths += d.Count
 	case d.Redelivered:
@@ -94,9 +95,20 @@ func (w *Worker) relocate(ctx context.Context, a *arrival, queue string) bool {
 	return true
 }
 
-// condemn ends the message that killed its workers. It looks at the headers only: reading the body may be what kills.
+// condemn ends the message that killed its workers. Those who wait for it are named in its body, and reading that may be what kills: so
+// it is read once, and that is counted before. Whoever gets the message after that looks at the headers only.
 func (w *Worker) condemn(ctx context.Context, a *arrival) {
 	e := &execution{w: w, delivery: a, req: wire.Identify(a.Delivery), received: time.Now()}
+	switch counted := a.Count >= 0 || a.known >= w.cfg.DeliveryLimit; {
+	case a.deaths > w.cfg.DeliveryLimit: // it was read
+	case counted:
+		if req, err := wire.Decode(a.Delivery, w.cfg.Accept, w.cfg.Limits); err == nil {
+			e.req = req
+			e.Followers, _ = w.readFollowers(req) // what can be read is told
+		}
+	case w.countReading(ctx, a, e.req):
+		return
+	}
 	e.req.Hostname = w.cfg.Hostname
 	e.lookUp()
 	w.running.add(e)
@@ -108,6 +120,26 @@ func (w *Worker) condemn(ctx context.Context, a *arrival) {
 		v.state = task.Failure
 	}
 	e.finish(v, nil)
+}
+
+// countReading replaces the message by a copy that says that its workers' deaths are as many as may be, so that its next delivery is the
+// one that is read. It returns false for one that cannot be sent again.
+func (w *Worker) countReading(ctx context.Context, a *arrival, req *task.Request) bool {
+	err := w.persist(w.settling, "suspect could not be sent on", req, func(ctx context.Context) error {
+		return w.resendAs(ctx, a, a.suspect.quarantine, w.cfg.DeliveryLimit)
+	})
+	switch {
+	case errors.Is(err, broker.ErrInvalid):
+		w.log.WarnContext(ctx, "what waits for a condemned task cannot be told", "task", req.Name, "id", req.ID, "error", err)
+		return false
+	case err == nil:
+		_ = w.settleDelivery(a, broker.Ack) // counted there; a copy too many is condemned twice
+	default:
+		_ = w.settleDelivery(a, broker.Requeue) // the worker gives up
+	}
+	close(a.suspect.over)
+	w.poke()
+	return true
 }
 
 // workerLostError is the failure of a task whose workers died.

@@ -41,6 +41,9 @@ func (e *execution) finish(v verdict, result any) {
 	if v.state != stored {
 		meta, v = e.keep(ctx, v)
 	}
+	if err := e.tell(ctx, v, meta); err != nil {
+		v = verdict{disposition: broker.Requeue, err: err}
+	}
 	if e.spec == nil || !e.spec.AckEarly || e.started.IsZero() {
 		how := v.disposition
 		if v.buried {
@@ -92,7 +95,15 @@ func (e *execution) expire(ctx context.Context) {
 
 // store keeps the outcome, for as long as it takes: a store that is away delays the acknowledgement and loses nothing.
 func (e *execution) store(ctx context.Context, meta task.Meta) error {
-	if e.w.cfg.Results == nil || e.req.IgnoreResult {
+	if e.req.IgnoreResult {
+		return nil
+	}
+	return e.storeOf(ctx, meta)
+}
+
+// storeOf is store for a task that is another one, maybe.
+func (e *execution) storeOf(ctx context.Context, meta task.Meta) error {
+	if e.w.cfg.Results == nil {
 		return nil
 	}
 	return e.w.persist(ctx, "outcome could not be stored", e.req, func(ctx context.Context) error {

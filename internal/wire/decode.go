@@ -21,7 +21,9 @@ func Decode(d *broker.Delivery, accept codec.Set, limits Limits) (*task.Request,
 		err = body.read(req, d)
 	}
 	if err != nil {
-		return nil, blame(err, req)
+		bad := blame(err, req)
+		body.salvage(bad, d)
+		return nil, bad
 	}
 	if req.RootID == "" {
 		req.RootID = req.ID
@@ -59,18 +61,43 @@ func delivered(d *broker.Delivery) *task.Request {
 }
 
 // blame makes err the *MalformedError of the request, as far as that is known. An err of another type is about a field.
-func blame(err error, req *task.Request) error {
+func blame(err error, req *task.Request) *MalformedError {
 	bad, ok := errors.AsType[*MalformedError](err)
 	if !ok {
 		bad = &MalformedError{Kind: Invalid, Err: err}
 	}
 	bad.ID, bad.Task = req.ID, req.Name
 	bad.ReplyTo, bad.CorrelationID = req.ReplyTo, req.CorrelationID
-	bad.RootID, bad.ParentID, bad.GroupID = req.RootID, req.ParentID, req.Group
+	bad.RootID, bad.ParentID, bad.GroupID, bad.GroupIndex = req.RootID, req.ParentID, req.Group, req.GroupIndex
 	if bad.CorrelationID == "" {
 		bad.CorrelationID = req.ID
 	}
 	return bad
+}
+
+// salvage reads what waits for the task of a message that is malformed elsewhere, as far as it can be read.
+func (p payload) salvage(bad *MalformedError, d *broker.Delivery) {
+	if p.codec == nil {
+		return // the body was not opened
+	}
+	var members map[string]codec.Raw
+	var parts []codec.Raw
+	if err := p.codec.Unmarshal(p.bytes, &parts); err == nil && len(parts) == 3 {
+		err = p.codec.Unmarshal(parts[2], &members)
+		if err != nil {
+			return
+		}
+	} else if err := p.codec.Unmarshal(p.bytes, &members); err != nil {
+		return
+	}
+	req := &task.Request{}
+	if err := p.readEmbed(req, members); err != nil {
+		return
+	}
+	bad.Embed, bad.Codec, bad.Envelope = req.Embed, p.codec, p.envelope
+	if i := (&reader{table: d.Headers}).integer("group_index", -1); bad.GroupIndex < 0 {
+		bad.GroupIndex = i
+	}
 }
 
 // read fills the request. Which protocol it is shows in the headers, then in the body (celery/worker/strategy.py).

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"reflect"
 	"path"
 	"strings"
 	"testing"
@@ -268,15 +269,28 @@ func TestMalformedErrorTellsTheCallerAndTheLog(t *testing.T) {
 	d := delivery(header(broker.Table{"eta": "soon", "parent_id": "p", "group": "g"}), plainBody)
 	_, err := wire.Decode(d, jsonOnly(), wire.Limits{})
 	bad := wantMalformed(t, err, wire.Invalid)
-	got := wire.MalformedError{
-		Kind: wire.Invalid, ID: "t1", Task: "tasks.add", ReplyTo: "caller", CorrelationID: "corr", ParentID: "p", GroupID: "g",
-		Err: bad.Err,
+	want := &wire.MalformedError{
+		Kind: wire.Invalid, ID: "t1", Task: "tasks.add", ReplyTo: "caller", CorrelationID: "corr", ParentID: "p", GroupID: "g", GroupIndex: -1,
+		Codec: codec.JSON{}, Err: bad.Err,
 	}
-	if *bad != got {
-		t.Errorf("error = %+v, want %+v", *bad, got)
+	if !reflect.DeepEqual(bad, want) {
+		t.Errorf("error = %+v, want %+v", *bad, *want)
 	}
 	if want := "Received invalid task message: eta is 'soon', want an ISO 8601 time"; err.Error() != want {
 		t.Errorf("text = %q, want %q", err, want)
+	}
+}
+
+// Who waits for a task has to be told, even if its message cannot be run.
+func TestAMalformedErrorHasWhatWaitsForTheTask(t *testing.T) {
+	t.Parallel()
+	const body = `[[2, 3], {}, {"callbacks": null, "errbacks": [1], "chain": [2], "chord": {"task": "b"}}]`
+	d := delivery(header(broker.Table{"eta": "soon", "group": "g", "group_index": int32(3)}), body)
+	_, err := wire.Decode(d, jsonOnly(), wire.Limits{})
+	bad := wantMalformed(t, err, wire.Invalid)
+	want := task.Embed{Errbacks: codec.Raw("[1]"), Chain: codec.Raw("[2]"), Chord: codec.Raw(`{"task": "b"}`)}
+	if !reflect.DeepEqual(bad.Embed, want) || bad.Codec == nil || bad.GroupIndex != 3 {
+		t.Errorf("embed = %s, codec %v, index %d", bad.Embed, bad.Codec, bad.GroupIndex)
 	}
 }
 

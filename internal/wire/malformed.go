@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -48,7 +49,12 @@ type MalformedError struct {
 	ID, Task                  string
 	ReplyTo, CorrelationID    string
 	RootID, ParentID, GroupID string
-	Err                       error
+	GroupIndex                int // -1: none
+	// Embed is what waits for the task, encoded by Codec: the message may be malformed elsewhere. Envelope is what it was signed with.
+	Embed    task.Embed
+	Codec    codec.Codec
+	Envelope codec.Envelope
+	Err      error
 }
 
 // Error says it in the words of Celery's log.
