@@ -177,23 +177,6 @@ func (s Signature) Validate() error {
 	return nil
 }
 
-func (s Signature) validate() error {
-	if s.Task == "" {
-		return errors.New("the call names no task")
-	}
-	for i, part := range s.Tasks {
-		if err := part.validate(); err != nil {
-			return fmt.Errorf("%s[%d]: %w", s.Task, i, err)
-		}
-	}
-	if s.Body != nil {
-		if err := s.Body.validate(); err != nil {
-			return fmt.Errorf("body of %s: %w", s.Task, err)
-		}
-	}
-	return s.CallOptions.validate()
-}
-
 // Validate refuses what no peer could run; it names the option.
 func (c CallOptions) Validate() error {
 	if err := c.validate(); err != nil {
