@@ -79,7 +79,11 @@ func (t *tree) sender(ctx context.Context, ref task.Ref) (*task.Ref, error) {
 		if meta.GroupID == "" {
 			return nil, nil
 		}
-		return t.group(ctx, meta.GroupID, nil)
+		group, err := t.group(ctx, meta.GroupID, nil)
+		if group != nil && !mentions(group.Members, ref.ID) { // it is the body, which failed without being run
+			t.link(group.ID, ref)
+		}
+		return group, err
 	}
 	parent, err := t.meta(ctx, meta.ParentID)
 	if err != nil {
@@ -89,7 +93,7 @@ func (t *tree) sender(ctx context.Context, ref task.Ref) (*task.Ref, error) {
 	if mentions(parent.Children, ref.ID) {
 		return above, nil
 	}
-	if parent.State.Ready() && parent.GroupID != "" && parent.GroupID != meta.GroupID {
+	if parent.State.Ready() && parent.GroupID != "" {
 		if above, err = t.group(ctx, parent.GroupID, above); err != nil {
 			return nil, err
 		}

@@ -76,7 +76,7 @@ func TestATreeGoesFromTheFirstTaskToTheLast(t *testing.T) {
 	// a | group(m1, m2) | d | e: the body d is sent by m2, whose children are stored by then
 	chord := []task.Meta{
 		done("a", "", "", group("g", "m1", "m2")), done("m1", "a", "g", task.Ref{ID: "x"}), done("x", "m1", ""), done("m2", "a", "g"),
-		done("d", "m2", "", task.Ref{ID: "e"}), done("e", "d", ""),
+		done("d", "m2", "g", task.Ref{ID: "e"}), done("e", "d", ""),
 	}
 	header := group("g", "m1", "m2")
 	steps := task.Ref{ID: "s2", Parent: &task.Ref{ID: "s1"}}
@@ -120,8 +120,10 @@ func TestSavedGroupsCompleteATree(t *testing.T) {
 		return group(id, "m1", "m2"), id == "g", nil
 	}
 	store := kept(t, done("m1", "", "g"), done("m2", "", "g"), done("d", "m2", ""))
-	for _, id := range []string{"d", "m1"} {
-		want := map[string]string{"d": "g:s(m1:s m2:s)>d:s", "m1": "g:s(m1:s m2:s)"}[id]
+	if err := store.Store(t.Context(), task.Meta{ID: "f", State: task.Failure, Result: codec.Raw("{}"), GroupID: "g"}); err != nil { // a body that was not run
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{"d": "g:s(m1:s m2:s)>d:s", "m1": "g:s(m1:s m2:s)", "f": "g:s(m1:s m2:s)>f:f"} {
 		if got := outline(treeOf(t, store, task.Ref{ID: id}, groups)); got != want {
 			t.Errorf("tree of %s = %s, want %s", id, got, want)
 		}

@@ -21,7 +21,7 @@ const treeInterval = 500 * time.Millisecond
 
 // showTree prints what became of a workflow, with --watch until all of it has ended.
 func (f *resultFlags) showTree(ctx context.Context, s *Session, app *taskq.App, id string, limit time.Duration) error {
-	result, err := s.handle(ctx, app, id)
+	result, err := s.saved(ctx, app, id)
 	if err != nil {
 		return err
 	}
@@ -46,23 +46,28 @@ func (f *resultFlags) showTree(ctx context.Context, s *Session, app *taskq.App, 
 	return nil
 }
 
-// handle is the result of a task, or of a group or workflow that was saved under the id.
+// handle is the result of a task, or, when nothing is known of one, that of a group or workflow that was saved under the id.
 func (s *Session) handle(ctx context.Context, app *taskq.App, id string) (*task.Result[any], error) {
 	result := app.Result(id)
 	if meta, err := result.Meta(ctx); err != nil || meta.State != task.Pending {
 		return result, nil //nolint:nilerr // whoever waits for the result tells
 	}
-	group, err := app.Group(ctx, id)
+	return s.saved(ctx, app, id)
+}
+
+// saved is the result of a group or workflow that was saved under the id, or else of the task that has it. That of a workflow knows what
+// comes before its last task, as no result of that one does before it runs, nor after it was given up.
+func (s *Session) saved(ctx context.Context, app *taskq.App, id string) (*task.Result[any], error) {
+	ref, found, err := savedGroups(app)(ctx, id)
 	switch {
-	case errors.Is(err, task.ErrUnknownGroup), errors.Is(err, errors.ErrUnsupported):
-		return result, nil
 	case err != nil:
 		return nil, err
+	case !found:
+		return app.Result(id), nil
+	case len(ref.Members) == 1 && ref.Members[0].ID == id: // a workflow, see saveWorkflow
+		ref = ref.Members[0]
 	}
-	if members := group.Ref().Members; len(members) == 1 && members[0].ID == id { // a workflow, see saveWorkflow
-		return result.Related(members[0]), nil
-	}
-	return group, nil
+	return app.Result(id).Related(ref), nil
 }
 
 // savedGroups finds the groups in the application's result store.
