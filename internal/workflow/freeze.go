@@ -64,7 +64,7 @@ func (p *Plan) freezeGroup(s task.Signature, place string) (task.Signature, erro
 	if s.Chord != nil { // its members count for that one
 		s.ID = cmp.Or(s.GroupID, s.ID)
 	}
-	p.identify(&s, place)
+	s.ID = cmp.Or(s.ID, p.derive(place))
 	s.Tasks = flatten(&s)
 	if err := p.grow(len(s.Tasks)*len(s.LinkError), 0); err != nil {
 		return s, err
