@@ -42,6 +42,7 @@ func (p *Plan) emitGroup(g task.Signature, chord *task.Signature, args []any) er
 		}
 	}
 	options := inherited(g.CallOptions)
+	p.Calls = slices.Grow(p.Calls, len(g.Tasks))
 	for i, m := range g.Tasks {
 		m.CallOptions = overlay(m.CallOptions, options)
 		m.Chain = ended(m.Chain, g.Chain)

@@ -23,6 +23,9 @@ func groupIndexGiven() task.Given {
 
 // overlay lays the options that are set over others. As in Celery, a call keeps its stamps.
 func overlay(o, over task.CallOptions) task.CallOptions {
+	if reflect.ValueOf(&over).Elem().IsZero() {
+		return o
+	}
 	if o.StampedHeaders != nil {
 		over.StampedHeaders, over.Stamps = nil, nil
 	}
