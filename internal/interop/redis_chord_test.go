@@ -76,3 +76,79 @@ func TestPythonFinishesAChordThatGoHasAPartIn(t *testing.T) {
 		t.Errorf("sum of the chord = %d, %v; want 12", sum, err)
 	}
 }
+
+// The members of a chord that somebody else applies, and a chord whose header has a group, of which Go runs the last task. Celery keeps
+// the structure of groups that follow upon something; those that are members themselves it takes apart.
+const membersOfAChord = `
+from market import *
+
+@app.task(name="market.deep")
+def deep(numbers):
+    return numbers
+
+def members(group_id, ids):
+    body = deep.s().set(task_id=group_id + "-body")
+    for i, id in enumerate(ids):
+        add.apply_async((i + 1, i + 1), task_id=id, group_id=group_id, group_index=i, chord=body)
+
+def nested():
+    header = [add.s(1, 1), add.s(1, 1) | group(add.s(2), signature("market.elsewhere", queue="nobody"))]
+    r = chord(header)(deep.s())
+    say(group=r.parent.id, parts=[r.parent.results[0].id] + [c.id for c in r.parent.results[1].results])
+`
+
+func TestPythonFinishesTheChordThatGoHasOpened(t *testing.T) {
+	t.Parallel()
+	s := openMarket(t, "chords.py", membersOfAChord)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	s.python.Worker("chords", "-P", "solo", "-Q", "python")
+	for group, members := range map[string][]task.Ref{
+		"flat":   {{ID: "flat1"}, {ID: "flat2"}, {ID: "flat3"}},
+		"nested": {{ID: "nested1"}, {ID: "inner", Group: true, Members: []task.Ref{{ID: "nested2"}, {ID: "nested3"}}}},
+	} {
+		if err := s.store.OpenChord(ctx, task.Ref{ID: group, Group: true, Members: members}); err != nil {
+			t.Fatal(err)
+		}
+		m := task.Meta{ID: group + "3", State: task.Success, Result: codec.Raw("6"), GroupID: group}
+		if err := s.store.Store(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if joined, err := s.store.JoinChord(ctx, result.ChordPart{Index: 2, Meta: m}); err != nil || joined != nil {
+				t.Fatalf("joined = %v, %v", joined, err)
+			}
+		}
+		s.python.Run("import chords\nchords.members('" + group + "', ['" + group + "1', '" + group + "2'])")
+		want := map[string]string{"flat": "[2, 4, 6]", "nested": "[2, [4, 6]]"}[group]
+		if m, err := s.store.Wait(ctx, group+"-body"); err != nil || string(m.Result) != want {
+			t.Errorf("%s: the body got %s (%s), %v; want %s", group, m.Result, m.State, err, want)
+		}
+	}
+}
+
+func TestGoSeesTheStructureOfAPythonChord(t *testing.T) {
+	t.Parallel()
+	s := openMarket(t, "chords.py", membersOfAChord)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	s.python.Worker("chords", "-P", "solo", "-Q", "python")
+	sent := lines(t, s.python.Run("import chords\nchords.nested()"))[0]
+	group, ids := sent["group"].(string), sent["parts"].([]any)
+	waitFor(t, "Python's parts are noted", func() bool { return s.do(t, "ZCARD", "celery-taskset-meta-"+group+".j") == "2" })
+	joined, err := s.store.JoinChord(ctx, result.ChordPart{
+		Index: 2, Meta: task.Meta{ID: ids[2].(string), State: task.Success, Result: codec.Raw("6"), GroupID: group},
+	})
+	if err != nil || joined == nil || joined.Header == nil {
+		t.Fatalf("joined = %+v, %v", joined, err)
+	}
+	tasks := joined.Header.Tasks()
+	for i, part := range joined.Parts {
+		if part.ID != ids[i] || tasks[i] != ids[i] {
+			t.Errorf("part %d is of %s, and %s in the header; want %s", i, part.ID, tasks[i], ids[i])
+		}
+	}
+	if len(joined.Header.Members) != 2 || len(joined.Header.Members[1].Members) != 2 {
+		t.Errorf("header = %+v, want a task and a group of two", joined.Header)
+	}
+}

@@ -65,11 +65,16 @@ type stall struct {
 	store           *redis.Backend
 }
 
-func openMarket(t *testing.T) stall {
+// openMarket takes more modules as pairs of a name and a source.
+func openMarket(t *testing.T, more ...string) stall {
 	t.Helper()
+	modules := map[string]string{"market.py": market}
+	for pair := range slices.Chunk(more, 2) {
+		modules[pair[0]] = pair[1]
+	}
 	s := stall{broker: testserver.AMQPVhost(t), address: testserver.Redis(t)}
 	s.python = testserver.NewPython(t, testserver.PythonConfig{
-		Broker: s.broker, Modules: map[string]string{"market.py": market}, Env: []string{"RESULTS=" + s.address},
+		Broker: s.broker, Modules: modules, Env: []string{"RESULTS=" + s.address},
 	})
 	var err error
 	if s.store, err = redis.Open(t.Context(), redis.Config{URL: s.address}); err != nil {

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -111,7 +112,19 @@ func (b *Backend) joinChord(ctx context.Context, part result.ChordPart) (*result
 	if found {
 		joined.Header = chord.Nested(group)
 	}
+	if joined.Header != nil { // it is surer than the places: those of groups within the header may be their own
+		sortAs(joined.Parts, group.Tasks())
+	}
 	return joined, nil
+}
+
+// sortAs puts the parts in the order of the ids, and those of other tasks behind them.
+func sortAs(parts []task.Meta, ids []string) {
+	place := make(map[string]int, len(ids))
+	for i, id := range ids {
+		place[id] = i - len(ids)
+	}
+	slices.SortStableFunc(parts, func(a, b task.Meta) int { return place[a.ID] - place[b.ID] })
 }
 
 // note adds a part and returns how many the chord waits for, if there are so many: 0 when there are not.

@@ -162,7 +162,7 @@ func (otherJSON) ContentType() string { return "application/x-other" }
 func TestAChordHasTheStructureOfItsSavedGroup(t *testing.T) {
 	t.Parallel()
 	b := opened(t, redis.Config{URL: testserver.Redis(t)})
-	nested := task.Ref{ID: "nested", Group: true, Members: []task.Ref{{ID: "a"}, {ID: "h", Group: true, Members: []task.Ref{{ID: "b"}, {ID: "c"}}}}}
+	nested := task.Ref{ID: "nested", Group: true, Members: []task.Ref{{ID: "c"}, {ID: "h", Group: true, Members: []task.Ref{{ID: "a"}, {ID: "b"}}}}}
 	for _, header := range []task.Ref{three("flat"), nested} {
 		if err := b.SaveGroup(t.Context(), header); err != nil {
 			t.Fatal(err)
@@ -171,8 +171,11 @@ func TestAChordHasTheStructureOfItsSavedGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 		var joined *result.Joined
-		for i, id := range header.Tasks() {
-			joined = joinChord(t, b, header.ID, i, id)
+		if err := b.GrowChord(t.Context(), header.ID, "0"); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range append([]string{"0"}, header.Tasks()...) {
+			joined = joinChord(t, b, header.ID, -1, id) // places would put them in order
 		}
 		var want *task.Ref
 		if header.ID == "nested" {
@@ -183,6 +186,13 @@ func TestAChordHasTheStructureOfItsSavedGroup(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, joined.Header); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", header.ID, diff)
+		}
+		var got []string
+		for _, part := range joined.Parts {
+			got = append(got, part.ID)
+		}
+		if diff := cmp.Diff(append(header.Tasks(), "0"), got); want != nil && diff != "" {
+			t.Errorf("parts (-want +got):\n%s", diff)
 		}
 	}
 }
