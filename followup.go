@@ -42,7 +42,7 @@ func (a *App) followUp(b broker.Broker) func(context.Context, task.Signature, co
 }
 
 func (a *App) encodeFollowUp(out *wire.Outgoing, args codec.Codec) (msg broker.Message, err error) {
-	if err = out.Validate(); err != nil {
+	if err = out.CallOptions.Validate(); err != nil {
 		return msg, err
 	}
 	if err = a.formats.dress(out); err != nil {

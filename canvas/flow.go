@@ -82,7 +82,7 @@ func All[In, Out any](flows ...Flow[In, Out]) Flow[In, []Out] {
 	members := make([]task.Signature, len(flows))
 	for i, f := range flows {
 		if members[i] = f.sig; open(f.sig) {
-			members[i] = then(f.sig, list()) // Celery would put the members of this group among ours
+			members[i] = then(f.sig, listOf(f.sig)) // Celery would put the members of this group among ours
 		}
 	}
 	return Flow[In, []Out]{Group(members...)}
@@ -113,10 +113,16 @@ func Send[Out any](ctx context.Context, sender task.Sender, f Flow[None, Out]) (
 	return task.ResultAs[Out](r), nil
 }
 
-// list is a task whose result is the list that it is called with. As the body of a chord it makes one result of a group's, where the
-// group itself would be taken apart: one with a single member anywhere, any group within a group.
-func list() task.Signature {
-	return task.Signature{Task: "celery.accumulate", Kwargs: map[string]any{"index": 0}}
+// listOf is a task whose result is the list that it is called with. As the body of a chord it makes one result of a group's, where the
+// group itself would be taken apart: one with a single member anywhere, any group within a group. It goes where the flow's first task
+// goes: somebody is there who runs it, as every worker of Celery's does.
+func listOf(flow task.Signature) task.Signature {
+	for len(flow.Tasks) > 0 {
+		flow = flow.Tasks[0]
+	}
+	s := task.Signature{Task: "celery.accumulate", Kwargs: map[string]any{"index": 0}}
+	s.Queue, s.Exchange, s.RoutingKey = flow.Queue, flow.Exchange, flow.RoutingKey
+	return s
 }
 
 // open reports whether what a workflow ends in is a group.
@@ -136,7 +142,7 @@ func open(s task.Signature) bool {
 // there are, and wherever the group stands.
 func then(a, b task.Signature) task.Signature {
 	if b.Type == "group" && len(b.Tasks) < 2 {
-		b = chordOf(b, list())
+		b = chordOf(b, listOf(b))
 	}
 	last := len(a.Tasks) - 1
 	switch {

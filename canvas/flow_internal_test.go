@@ -78,6 +78,15 @@ func TestWhatFollowsAGroupIsTheBodyOfAChord(t *testing.T) {
 	}
 }
 
+func TestWhatKeepsAListTogetherGoesWhereItsTasksGo(t *testing.T) {
+	t.Parallel()
+	add := task.Remote[sumArgs, int]("tasks.add", task.Queue("sums"))
+	flow := Then(addOf(2, 2), All(Feed(add, x, sumArgs{Y: 1}))).Sig()
+	if body := flow.Tasks[1].Body; body.Task != "celery.accumulate" || body.Queue != "sums" {
+		t.Errorf("%s goes to the queue %q, want celery.accumulate to sums", body.Task, body.Queue)
+	}
+}
+
 func TestMistakesInAFlowAreErrorsOfSendingIt(t *testing.T) {
 	t.Parallel()
 	only := task.Remote[struct {
@@ -120,8 +129,8 @@ func TestAFlowIsSentWithTheTypeOfItsResult(t *testing.T) {
 	t.Parallel()
 	var app recorder
 	flow := Then(All(addOf(1, 1)), Of(totalOf())).With(task.Queue("sums")).OnError(note())
+	var result *task.Result[string]
 	result, err := Send(t.Context(), &app, flow)
-	var _ *task.Result[string] = result
 	if err != nil || result.ID() != "1" {
 		t.Fatalf("got %v, %v", result, err)
 	}

@@ -22,7 +22,6 @@ func calls(list ...task.Signature) []task.Signature { return list }
 // workflows are the cases of testdata/workflows.py in Go.
 func workflows() map[string]task.Signature {
 	return map[string]task.Signature{
-
 		// calls
 		"task":              add(2, 2),
 		"task none":         lone(),

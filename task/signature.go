@@ -169,7 +169,8 @@ func (c CallOptions) Times(now time.Time) (eta, expires time.Time) {
 	return eta, expires
 }
 
-// Validate refuses what no peer could run, in the call and in those that follow it; it names the option.
+// Validate refuses what no peer could run, in the call, in what a workflow is made of and in the calls that follow it; it names the place and
+// the option.
 func (s Signature) Validate() error {
 	if err := s.validate(); err != nil {
 		return fmt.Errorf("task: %w", err)
@@ -177,15 +178,24 @@ func (s Signature) Validate() error {
 	return nil
 }
 
-// Validate refuses what no peer could run; it names the option.
+// Validate refuses what no peer could run; it names the option. Of workflows that follow it does not look at how they are made: whoever
+// passes a call on must not lose it for what comes later.
 func (c CallOptions) Validate() error {
-	if err := c.validate(); err != nil {
+	if err := c.validate(Signature.named); err != nil {
 		return fmt.Errorf("task: %w", err)
 	}
 	return nil
 }
 
-func (c CallOptions) validate() error {
+// named looks at the options alone.
+func (s Signature) named() error {
+	if s.Task == "" {
+		return errors.New("the call names no task")
+	}
+	return s.CallOptions.validate(Signature.named)
+}
+
+func (c CallOptions) validate(follower func(Signature) error) error {
 	switch {
 	case c.SoftTimeLimit < 0 || c.TimeLimit < 0:
 		return errors.New("negative time limit")
@@ -205,23 +215,23 @@ func (c CallOptions) validate() error {
 			return err
 		}
 	}
-	return c.validFollowers()
+	return c.validFollowers(follower)
 }
 
 // validFollowers looks at what is called after the task.
-func (c CallOptions) validFollowers() error {
+func (c CallOptions) validFollowers(valid func(Signature) error) error {
 	for _, list := range []struct {
 		option string
 		calls  []Signature
 	}{{"link", c.Link}, {"link_error", c.LinkError}, {"chain", c.Chain}} {
 		for i, s := range list.calls {
-			if err := s.validate(); err != nil {
+			if err := valid(s); err != nil {
 				return fmt.Errorf("%s[%d]: %w", list.option, i, err)
 			}
 		}
 	}
 	if c.Chord != nil {
-		if err := c.Chord.validate(); err != nil {
+		if err := valid(*c.Chord); err != nil {
 			return fmt.Errorf("chord: %w", err)
 		}
 	}

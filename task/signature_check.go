@@ -31,7 +31,7 @@ func (s Signature) validate() error {
 	if n, ok := s.Kwargs["n"].(int); ok && s.Task == "celery.chunks" && n < 1 {
 		return fmt.Errorf("celery.chunks: parts of %d items: want 1 or more", n)
 	}
-	return s.CallOptions.validate()
+	return s.CallOptions.validate(Signature.validate)
 }
 
 // validParts looks at what a workflow is made of.

@@ -96,3 +96,20 @@ func TestLinksOfLinksAreFlattened(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// A worker passes on what others have sent, also what it would not send itself.
+func TestOptionsDoNotAnswerForTheWorkflowsThatFollow(t *testing.T) {
+	t.Parallel()
+	call := plus(1)
+	call.Link, call.Chain = []task.Signature{several("chain")}, []task.Signature{several("chord", plus(2))}
+	if err := call.CallOptions.Validate(); err != nil {
+		t.Errorf("the options: %v, want none", err)
+	}
+	if err := call.Validate(); err == nil {
+		t.Error("the call has a chain without steps after it, and is valid")
+	}
+	call.Link = []task.Signature{{}}
+	if err := call.CallOptions.Validate(); err == nil {
+		t.Error("a link without a name is valid")
+	}
+}

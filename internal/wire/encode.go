@@ -53,7 +53,7 @@ func encode(o Outgoing) (broker.Message, error) {
 	case o.ID == "":
 		return broker.Message{}, errors.New("the call has no id")
 	}
-	if err := o.Validate(); err != nil {
+	if err := o.CallOptions.Validate(); err != nil {
 		return broker.Message{}, err
 	}
 	p := packing{codec: orJSON(o.Codec), envelope: o.Envelope, compression: o.Compression}
