@@ -85,3 +85,19 @@ func TestAWorkflowThatFailsEndsLikeATask(t *testing.T) {
 		t.Errorf("exit status %d, want %d: %s", code, cli.Failure, stderr)
 	}
 }
+
+func TestWorkflowsWithAnswersAsMessages(t *testing.T) {
+	t.Parallel()
+	env := home(t, "TASKQ_BROKER_URL="+testserver.AMQPVhost(t))
+	startWorker(t, env)
+	chain := workflowFile(t, written(t, canvas.Chain(add(2, 3), add(5))))
+	stdout, stderr, code := run(t, env, "send", "--canvas", chain, "--wait", "--timeout", "30", "-q")
+	if code != 0 || stdout != "10\n" || stderr != "" {
+		t.Errorf("exit status %d, it prints %q and %q; want 10 alone", code, stdout, stderr)
+	}
+	chord := workflowFile(t, written(t, canvas.Chord([]task.Signature{add(2, 3), add(4, 5)}, task.Signature{Task: "tasks.total"})))
+	_, stderr, code = run(t, env, "send", "--canvas", chord)
+	if code != cli.Misconfigured || !strings.Contains(stderr, "a chord needs a result store") || !strings.Contains(stderr, "result_backend") {
+		t.Errorf("exit status %d, want %d, and what a chord needs: %s", code, cli.Misconfigured, stderr)
+	}
+}

@@ -65,6 +65,8 @@ func ExitCode(err error) int {
 	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, result.ErrUnavailable), errors.Is(err, outbox.ErrUnavailable),
 		errors.Is(err, limit.ErrUnavailable):
 		return Unavailable
+	case errors.Is(err, broker.ErrInvalid) && errors.Is(err, errors.ErrUnsupported): // a chord, without a store that counts
+		return Misconfigured
 	case errors.Is(err, broker.ErrInvalid):
 		return Usage
 	case path, errors.Is(err, fs.ErrPermission):

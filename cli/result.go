@@ -70,8 +70,11 @@ func (f *resultFlags) run(ctx context.Context, s *Session, args []string) error 
 	if err != nil {
 		return err
 	}
-	if !f.watch {
+	switch {
+	case !f.watch:
 		return s.await(ctx, result, limit, f.traceback)
+	case result.IsGroup():
+		return Exit(Usage, fmt.Errorf("%s is a group, which has no states of its own: with --tree, --watch shows those of its tasks", args[0]))
 	}
 	return f.watchStates(ctx, s, result, limit)
 }

@@ -110,6 +110,11 @@ func TestASavedGroupIsAResult(t *testing.T) {
 	if got := succeeds(t, env, "result", "saved"); got != "[4,[7, 8]]\n" {
 		t.Errorf("it prints %q", got)
 	}
+	_, _, err := inProcess(t, env, "result", "saved", "--watch")
+	if cli.ExitCode(err) != cli.Usage {
+		t.Errorf("exit status = %d, want %d", cli.ExitCode(err), cli.Usage)
+	}
+	checkSentence(t, err, []string{"saved is a group", "--tree"})
 	if got := succeeds(t, env, "result", "saved", "--tree"); !strings.HasPrefix(got, "group of 2") {
 		t.Errorf("it prints\n%s", got)
 	}

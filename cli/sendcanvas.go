@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-399731e2/taskq"
-	"github.com/seed-399731e2/taskq/result"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -110,19 +109,14 @@ func (s *Session) saveWorkflow(ctx context.Context, app *taskq.App, ref task.Ref
 	if !ref.Group && ref.Parent == nil {
 		return
 	}
-	store, err := app.Results(ctx)
-	if err != nil {
-		return // the calls are sent, and only this connection may have had no results
-	}
-	groups, ok := store.(result.GroupStore)
-	if !ok {
-		return
-	}
 	if !ref.Group {
 		ref = task.Ref{ID: ref.ID, Group: true, Members: []task.Ref{ref}}
 	}
 	for _, group := range groupsIn(ref) {
-		if err := groups.SaveGroup(ctx, group); err != nil {
+		switch err := app.SaveGroup(ctx, task.ResultAt[any](group, nil)); {
+		case errors.Is(err, errors.ErrUnsupported), errors.Is(err, task.ErrNoResults):
+			return
+		case err != nil:
 			s.Log.Warn("workflow was not kept for `result --tree`", "id", ref.ID, "error", err)
 			return
 		}
