@@ -98,6 +98,7 @@ func TestATreeGoesFromTheFirstTaskToTheLast(t *testing.T) {
 			done("a", "", "", task.Ref{ID: "g", Group: true, Members: []task.Ref{steps, {ID: "m"}}, Parent: &task.Ref{ID: "a"}}),
 			done("s1", "a", "", task.Ref{ID: "s2"}), done("s2", "s1", "g"), done("m", "a", "g"),
 		}, task.Ref{ID: "s2"}, "a:s(g:s(s1:s(s2:s) m:s))"},
+		{"a group that a member of a group sent", []task.Meta{done("m", "", "g", group("h", "x", "y")), done("x", "m", "h")}, task.Ref{ID: "x"}, "m:s(h:p(x:s y:p))"},
 		{"an empty group", nil, task.Ref{ID: "g", Group: true}, "g:s"},
 		{"nothing is known", nil, task.Ref{ID: "a"}, "a:p"},
 		{"a parent that nobody knows any more", []task.Meta{done("b", "a", "")}, task.Ref{ID: "b"}, "a:p(b:s)"},

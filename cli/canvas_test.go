@@ -71,9 +71,9 @@ func TestAWorkflowOfOursIsShownAsATree(t *testing.T) {
 	header := canvas.Group(add(1), hidden).With(task.Queue("sums"))
 	flow := task.Signature{Task: "celery.chain", Type: "chain", Tasks: []task.Signature{
 		canvas.Chord([]task.Signature{header}, canvas.Chain(add(2), add(3))),
-		canvas.Group(add(4), canvas.Group(add(5))), add(6),
+		canvas.Group(add(4), task.Signature{Task: "celery.chain", Type: "chain", Immutable: true, Tasks: []task.Signature{add(5), add(7)}}), add(6),
 	}}.With(task.Link(task.Signature{Task: "tell"}), task.LinkError(task.Signature{Task: "mail", Args: []any{"ops"}}))
-	want := `chord([add(1), add('…')], add(2) | add(3)) | group(add(4), group(add(5))) | add(6)
+	want := `chord([add(1), add('…')], add(2) | add(3)) | group(add(4), add(5) | add(7)) | add(6)
 
 chain
 ├─ 1. chord                   queue=sums
@@ -84,8 +84,9 @@ chain
 │     └─ 2. add(…, 3)
 ├─ 2. group                   the next step waits for all
 │  ├─ add(…, 4)
-│  └─ group
-│     └─ add(…, 5)
+│  └─ chain                   immutable
+│     ├─ 1. add(5)
+│     └─ 2. add(…, 7)
 ├─ 3. add(…, 6)
 ├─ on success: tell(…)
 └─ on error: mail(id, 'ops')

@@ -47,11 +47,16 @@ func sendAndShow(t *testing.T, env []string) {
 	if want := "task PENDING → task PENDING → group of 2 PENDING ├─ task PENDING └─ task PENDING → task PENDING"; outlineOf(tree) != want {
 		t.Errorf("before a worker has it, the workflow prints as %q, want %q\n%s", outlineOf(tree), want, tree)
 	}
+	watch := start(t, env, "result", "--tree", "--watch", waiting, "--timeout", "30", "-q")
+	watch.stdout.waitFor(t, "PENDING")
 	startWorker(t, env, "--result-extended")
 	if got := must(t, env, "send", "--canvas", path, "--wait", "--timeout", "30", "-q"); got != "[20,60]" {
 		t.Errorf("the result is %s, want [20,60]", got)
 	}
-	tree = must(t, env, "result", "--tree", "--watch", waiting, "--timeout", "30", "-q")
+	if code := watch.wait(); code != 0 {
+		t.Errorf("exit status of --watch = %d: %s", code, watch.stderr)
+	}
+	tree = watch.stdout.String()
 	last := tree[strings.LastIndex("\n\n"+tree, "\n\n"):] // it is printed again when it has changed
 	want := "tasks.add SUCCESS 5 → tasks.add SUCCESS 10 → group of 2 SUCCESS ├─ tasks.add SUCCESS 20 └─ tasks.add SUCCESS 30 → tasks.add SUCCESS 60"
 	if outlineOf(last) != want {
@@ -80,9 +85,12 @@ func TestAWorkflowThatFailsEndsLikeATask(t *testing.T) {
 	if sent.ID == "" || sent.Workflow != "tasks.boom() | tasks.add(1)" {
 		t.Errorf("JSON = %+v", sent)
 	}
-	_, stderr, code = run(t, env, "result", sent.ID, "--tree", "--watch", "--timeout", "30")
+	tree, stderr, code := run(t, env, "result", sent.ID, "--tree", "--watch", "--timeout", "30")
 	if code != cli.Failure || !strings.Contains(stderr, "KeyError") {
 		t.Errorf("exit status %d, want %d: %s", code, cli.Failure, stderr)
+	}
+	if want := "task FAILURE KeyError: x → task FAILURE KeyError: x"; !strings.HasSuffix(outlineOf(tree), want) {
+		t.Errorf("it prints\n%s\nwant %s", tree, want)
 	}
 }
 
