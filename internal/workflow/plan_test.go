@@ -170,10 +170,14 @@ func TestOptionsGoWhereCelerysGo(t *testing.T) {
 		"the queue of an inner one": {"{a {b c}}", func(s *task.Signature) { s.Tasks[1].Queue = "q" }, queue, "a b:q c:q", ""},
 		"the queue of a chord":      {"[a b]>c", func(s *task.Signature) { s.Queue = "q" }, queue, "a:q b:q", "c:q"},
 		"the queue of a header":     {"[{a b}]>c", func(s *task.Signature) { s.Tasks[0].Queue = "q" }, queue, "a:q b:q", "c"},
-		"the delay of a chord": {"[a b]>c", func(s *task.Signature) { s.Countdown = time.Second },
-			func(s task.Signature) string { return fmt.Sprint(s.Countdown) }, "a:1s b:1s", "c:0s"},
-		"a zero that is meant": {"{a b}", func(s *task.Signature) { task.Priority(3)(&s.CallOptions); task.KeepResult()(&s.Tasks[0].CallOptions) },
-			func(s task.Signature) string { return fmt.Sprint(s.Priority, s.Given != 0) }, "a:3 true b:3 true", ""},
+		"the delay of a chord": {
+			"[a b]>c", func(s *task.Signature) { s.Countdown = time.Second },
+			func(s task.Signature) string { return fmt.Sprint(s.Countdown) }, "a:1s b:1s", "c:0s",
+		},
+		"a zero that is meant": {
+			"{a b}", func(s *task.Signature) { task.Priority(3)(&s.CallOptions); task.KeepResult()(&s.Tasks[0].CallOptions) },
+			func(s task.Signature) string { return fmt.Sprint(s.Priority, s.Given != 0) }, "a:3 true b:3 true", "",
+		},
 	} {
 		s := parse(t, test.workflow)
 		test.set(&s)

@@ -69,7 +69,7 @@ func (e evaluator) value(s task.Signature, args ...any) any {
 	if s.Immutable {
 		args = nil
 	}
-	args = append(args[:len(args):len(args)], s.Args...)
+	args = append(slices.Clip(args), s.Args...)
 	switch s.Type {
 	case "chain":
 		return e.chain(s.Tasks, args)
@@ -126,7 +126,7 @@ func (e evaluator) step(s task.Signature, args []any) any {
 	if s.Immutable {
 		args = nil
 	}
-	return e.step(s.Tasks[0], append(args[:len(args):len(args)], s.Args...))
+	return e.step(s.Tasks[0], append(slices.Clip(args), s.Args...))
 }
 
 // isNothing reports whether a step of a chain is left out.

@@ -30,8 +30,10 @@ type machine struct {
 
 func newMachine(t *testing.T, r *rand.Rand) *machine {
 	t.Helper()
-	return &machine{Rand: r, t: t, evaluator: evaluator{map[string]bool{}, map[string]task.Signature{}}, results: map[string]any{}, chords: map[string]workflow.Chord{},
-		runs: map[string]int{}, named: map[string]string{}}
+	return &machine{
+		Rand: r, t: t, evaluator: evaluator{map[string]bool{}, map[string]task.Signature{}}, results: map[string]any{}, chords: map[string]workflow.Chord{},
+		runs: map[string]int{}, named: map[string]string{},
+	}
 }
 
 // carryOut notes the chords and sends the calls.
