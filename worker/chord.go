@@ -27,47 +27,15 @@ func (w *Worker) checkChords() error {
 
 // openChord notes a chord before its tasks are sent. A store that does not count has its tasks looked at until they have all ended, by
 // celery.chord_unlock.
-func (e *execution) openChord(ctx context.Context, c workflow.Chord) error {
+func (e *execution) openChord(ctx context.Context, plan *workflow.Plan, c workflow.Chord) error {
 	if err := e.w.checkChords(); err != nil {
 		return fmt.Errorf("worker: %w: %w", result.ErrInvalid, err)
 	}
 	joiner, counts := e.w.cfg.Results.(result.Joiner)
 	if !counts {
-		return e.publish(ctx, unlockCall(c))
+		return e.publish(ctx, plan.Unlock(c))
 	}
 	return e.w.persist(ctx, "chord could not be noted", e.req, func(ctx context.Context) error { return joiner.OpenChord(ctx, c.Header) })
-}
-
-// unlockCall is the call that looks whether the tasks of a chord have ended, and sends its body then (celery/app/builtins.py).
-func unlockCall(c workflow.Chord) task.Signature {
-	tuples := make([]any, len(c.Header.Members))
-	for i, m := range c.Header.Members {
-		tuples[i] = tuple(m)
-	}
-	return task.Signature{
-		Task: chordUnlock, Args: []any{c.Header.ID, c.Body},
-		Kwargs: map[string]any{"interval": nil, "max_retries": nil, "result": tuples},
-		CallOptions: task.CallOptions{
-			ID:    uuid.NewSHA1(uuid.NameSpaceOID, []byte("taskq/"+c.Header.ID+"/unlock")).String(),
-			Queue: c.Body.Queue, Countdown: time.Second, IgnoreResult: true, Detached: true,
-		},
-	}
-}
-
-// tuple is Celery's result tuple, as an argument of a call.
-func tuple(ref task.Ref) []any {
-	var parent, members any
-	if ref.Parent != nil {
-		parent = tuple(*ref.Parent)
-	}
-	if ref.Group {
-		list := make([]any, len(ref.Members))
-		for i, m := range ref.Members {
-			list[i] = tuple(m)
-		}
-		members = list
-	}
-	return []any{[]any{ref.ID, parent}, members}
 }
 
 // join notes in the chord that a task belongs to what became of it, once that has been stored. After the last one the body follows, and
@@ -209,7 +177,7 @@ func structured(group task.Ref, byID map[string]any, inside map[string]bool) []a
 	return list
 }
 
-// headerClaim tells the messages of a chord's body apart: a chord may have been completed twice, by workers that died before they could
+// headerClaim tells the messages of a chord's body, or of its errbacks, apart: a chord may have been completed twice, by workers that died before they could
 // say that it was, and one message of each call counts.
 const headerClaim = "taskq_claim"
 

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
-	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	planner "github.com/seed-399731e2/taskq/internal/workflow"
 	"github.com/seed-399731e2/taskq/limit"
@@ -26,6 +25,7 @@ import (
 type callLog struct {
 	mu   sync.Mutex
 	runs []string
+	seen map[string]bool // tasks with their arguments and their message's claim
 }
 
 func (l *callLog) add(text string) {
@@ -40,11 +40,31 @@ func (l *callLog) text() string {
 	return strings.Join(l.runs, ", ")
 }
 
+// messages are the tasks that ran, each as often as it ran for messages with different claims.
+func (l *callLog) messages() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []string
+	for run := range l.seen {
+		text, _, _ := strings.Cut(run, " of ")
+		all = append(all, text)
+	}
+	slices.Sort(all)
+	return all
+}
+
 // task returns a task that notes its arguments and returns them.
 func (l *callLog) task(name string, opts ...task.Option) task.Definition {
 	return task.Raw(name, task.HandlerFunc(func(_ context.Context, req *task.Request) (any, error) {
-		l.add(name + string(slices.Concat(req.Args...)))
-		return codec.Raw(slices.Concat(req.Args...)), nil
+		text := name + string(slices.Concat(req.Args...))
+		l.add(text)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.seen == nil {
+			l.seen = map[string]bool{}
+		}
+		l.seen[fmt.Sprint(text, " of ", req.ID, req.Headers["taskq_claim"])] = true
+		return slices.Concat(req.Args...), nil
 	}), opts...)
 }
 

@@ -27,6 +27,7 @@ type execution struct {
 
 	trail   task.Trail // what the task, or the worker on its behalf, has sent
 	updates updates
+	added   atomic.Int32 // calls that the task has added to its chord
 
 	// claimed is set by whoever ends the execution: the slot, the hard time limit, or the shutdown.
 	claimed atomic.Bool
@@ -93,6 +94,7 @@ func (e *execution) conclude(end ending) {
 // termination cancels the context and no more.
 func (e *execution) handle(ctx context.Context, slot *pool.Slot) ending {
 	ctx = task.WithUpdates(task.WithTrail(task.WithRequest(ctx, e.req), &e.trail), e.update)
+	ctx = task.WithJoining(ctx, e.extend)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	e.interruptible(cancel)

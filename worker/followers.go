@@ -55,10 +55,12 @@ func (w *Worker) readFollowers(req *task.Request) (f workflow.Followers, err err
 func (e *execution) follow(ctx context.Context, v verdict, result any) verdict {
 	var err error
 	what := "what follows the task"
-	switch v.state {
-	case task.Retried:
+	switch {
+	case v.replacement != nil:
+		what, err = "what takes the task's place", e.publishReplacement(ctx, *v.replacement)
+	case v.state == task.Retried:
 		what, err = "the retry", e.publishRetry(ctx, v)
-	case task.Success:
+	case v.state == task.Success:
 		if e.result, err = encode(codec.JSON{}, result); err != nil { // found out before anything has been sent
 			return verdict{state: task.Failure, err: &encodeError{err}, disposition: v.disposition}
 		}
@@ -70,7 +72,11 @@ func (e *execution) follow(ctx context.Context, v verdict, result any) verdict {
 	case ctx.Err() != nil || !isFinal(err): // the worker stops
 		return verdict{disposition: broker.Requeue, err: err}
 	}
-	return failure(errors.Join(v.err, fmt.Errorf("%s could not be published: %w", what, err)), &e.spec.Settings)
+	err = fmt.Errorf("%s could not be published: %w", what, err)
+	if v.replacement == nil {
+		err = errors.Join(v.err, err)
+	}
+	return failure(err, &e.spec.Settings)
 }
 
 // encode encodes a result. A panic, of a type's own MarshalJSON say, is an error: it must not end the worker.
@@ -101,7 +107,7 @@ func (e *execution) publishFollowers(ctx context.Context, result any) error {
 // carryOut does what was planned: the chords are noted before a task of theirs is on its way.
 func (e *execution) carryOut(ctx context.Context, plan *workflow.Plan) error {
 	for _, c := range plan.Chords {
-		if err := e.openChord(ctx, c); err != nil {
+		if err := e.openChord(ctx, plan, c); err != nil {
 			return err
 		}
 	}

@@ -49,6 +49,13 @@ func (j *journal) allow(n int) {
 	j.left = n
 }
 
+// spare reports whether more deeds were allowed than done.
+func (j *journal) spare() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.left > 0
+}
+
 func (j *journal) has(deed string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()

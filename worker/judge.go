@@ -55,6 +55,9 @@ func judge(end ending, retries int, settings *task.Settings) verdict {
 	if errors.Is(end.cause, task.ErrRevoked) { // whatever the error: it was asked to end, and did not succeed
 		return verdict{state: task.Revoked, err: &revoked{"terminated"}, disposition: broker.Ack}
 	}
+	if other, ok := errors.AsType[*task.ReplaceError](err); ok {
+		return verdict{replacement: &other.With, disposition: broker.Ack, err: err}
+	}
 	if stopped(end) {
 		return verdict{disposition: broker.Requeue, err: task.ErrShutdown}
 	}

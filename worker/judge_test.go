@@ -16,6 +16,7 @@ import (
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
+	other := task.Signature{Task: "other"}
 	never := &task.RetryPolicy{If: func(error) bool { return false }}
 	backoff := &task.RetryPolicy{Max: 5, Backoff: time.Second, NoJitter: true}
 	for _, c := range []struct {
@@ -31,6 +32,8 @@ func TestJudge(t *testing.T) {
 		{name: "failure", end: ending{err: boom}, want: verdict{state: task.Failure, disposition: broker.Ack}, wantErr: boom},
 		{name: "failure to the dead letters", end: ending{err: boom}, set: task.Settings{RejectOnFailure: true}, want: verdict{state: task.Failure, disposition: broker.Reject}, wantErr: boom},
 		{name: "ignore", end: ending{err: fmt.Errorf("no: %w", task.ErrIgnore)}, want: verdict{disposition: broker.Ack}, wantErr: task.ErrIgnore},
+		{name: "replace", end: ending{err: fmt.Errorf("no: %w", task.Replace(other))}, set: task.Settings{Retry: backoff}, want: verdict{replacement: &other, disposition: broker.Ack}},
+		{name: "replace when terminated", end: ending{err: task.Replace(other), cause: task.ErrRevoked}, want: verdict{state: task.Revoked, disposition: broker.Ack}, wantErr: task.ErrRevoked},
 		{name: "reject", end: ending{err: task.Reject(boom)}, want: verdict{state: task.Failure, disposition: broker.Reject}, wantErr: boom},
 		{name: "requeue", end: ending{err: task.Requeue(boom)}, want: verdict{disposition: broker.Requeue}, wantErr: boom},
 		{name: "retry asked for", end: ending{err: task.RetryAfter(boom, time.Minute)}, want: verdict{state: task.Retried, disposition: broker.Ack, retryIn: time.Minute}, wantErr: boom},
@@ -57,6 +60,9 @@ func TestJudge(t *testing.T) {
 			got := judge(c.end, c.retries, &c.set)
 			if c.wantErr != nil && !errors.Is(got.err, c.wantErr) {
 				t.Errorf("err = %v, want %v", got.err, c.wantErr)
+			}
+			if (got.replacement == nil) != (c.want.replacement == nil) {
+				t.Errorf("replacement = %v, want %v", got.replacement, c.want.replacement)
 			}
 			if got.state != c.want.state || got.disposition != c.want.disposition || got.retryIn != c.want.retryIn {
 				t.Errorf("got %s, %s, retry in %s; want %s, %s, %s",

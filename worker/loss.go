@@ -54,11 +54,14 @@ func (e *execution) callErrbacks(ctx context.Context, failed workflow.Origin, er
 	}
 	for _, c := range plan.Chords {
 		if err == nil {
-			err = e.openChord(ctx, c)
+			err = e.openChord(ctx, plan, c)
 		}
 	}
 	if err != nil {
 		return e.uncalled(ctx, failed.ID, err)
+	}
+	if failed.ID != e.req.ID { // other workers may fail the same body of a chord
+		stake(plan.Calls)
 	}
 	for _, s := range plan.Calls {
 		if err := e.publish(ctx, s); err != nil {

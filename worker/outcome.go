@@ -82,6 +82,8 @@ func (e *execution) report(ctx context.Context, v verdict, result any, traceback
 		log.ErrorContext(ctx, "task failed", "runtime", runtime, "error", e.w.exceptionRepr(v.err), "traceback", traceback)
 	case v.disposition == broker.Requeue:
 		log.WarnContext(ctx, "task rejected", "requeue", true, "error", v.err)
+	case v.replacement != nil:
+		log.InfoContext(ctx, "task replaced", "with", v.replacement.Task)
 	case errors.Is(v.err, task.ErrIgnore):
 		log.InfoContext(ctx, "task ignored")
 	}
