@@ -41,7 +41,8 @@ func DecodeSignatures(raw codec.Raw, c codec.Codec) ([]task.Signature, error) {
 // signatures reads signatures and what hangs on them.
 type signatures struct {
 	payload
-	left int // bytes that may still be looked at: each level of nesting looks at all that is below
+	left   int                        // bytes that may still be looked at: each level of nesting looks at all that is below
+	bodies map[string]*task.Signature // those of chords that have been read
 }
 
 func newSignatures(raw codec.Raw, c codec.Codec) *signatures {
@@ -138,17 +139,36 @@ func (d *signatures) parts(s *task.Signature, kwargs map[string]codec.Raw, depth
 		}
 		delete(kwargs, name)
 	}
-	null, err := d.null(kwargs["body"])
-	if s.Type == "chord" && err == nil && !null {
-		var body task.Signature
-		body, err = d.signature(kwargs["body"], depth+1)
-		s.Body = &body
-		delete(kwargs, "body")
+	if s.Type != "chord" {
+		return nil
 	}
-	if err != nil {
+	if s.Body, err = d.body(kwargs["body"], depth+1); err != nil {
 		return fmt.Errorf("body: %w", err)
 	}
+	if s.Body != nil {
+		delete(kwargs, "body")
+	}
 	return nil
+}
+
+// body reads the body of a chord, nil for null and for nothing. Celery puts it on each task of the header, and on the header, and so
+// with each chord in it four times and more: what has been read already is taken as it is.
+func (d *signatures) body(raw codec.Raw, depth int) (*task.Signature, error) {
+	if null, err := d.null(raw); err != nil || null {
+		return nil, err
+	}
+	if body, known := d.bodies[string(raw)]; known {
+		return body, nil
+	}
+	body, err := d.signature(raw, depth)
+	if err != nil {
+		return nil, err
+	}
+	if d.bodies == nil {
+		d.bodies = map[string]*task.Signature{}
+	}
+	d.bodies[string(raw)] = &body
+	return &body, nil
 }
 
 func (d *signatures) options(o *task.CallOptions, raw codec.Raw, depth int) error {
@@ -173,13 +193,8 @@ func (d *signatures) options(o *task.CallOptions, raw codec.Raw, depth int) erro
 		}
 	}
 	slices.Reverse(o.Chain)
-	null, err := d.null(members["chord"])
-	if err == nil && !null {
-		var body task.Signature
-		body, err = d.signature(members["chord"], depth+1)
-		o.Chord = &body
-	}
-	if err != nil {
+	var err error
+	if o.Chord, err = d.body(members["chord"], depth+1); err != nil {
 		return fmt.Errorf("chord: %w", err)
 	}
 	return d.settings(o, members)
