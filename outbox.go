@@ -27,7 +27,11 @@ const (
 //
 // The broker need not be there. Only with rpc:// as result backend is it asked for the queue to answer to: when it is away, nobody will
 // know the outcome of the call, and the result says so. That a call is a duplicate of one of a task that is task.Unique is found out by the
-// worker alone: a key that was taken here could not be given back when the transaction is rolled back. tx is a pgx.Tx, or what outbox.SQL makes of a transaction of database/sql.
+// worker alone: a key that was taken here could not be given back when the transaction is rolled back. tx is a pgx.Tx, or what outbox.SQL
+// makes of a transaction of database/sql.
+//
+// Of a workflow, all messages that it starts with are in the transaction. Its chords are noted in the result store at once, which must be
+// there; the note of one that is rolled back expires by itself.
 func (a *App) SendTx(ctx context.Context, tx outbox.Tx, s task.Signature) (*task.Result[any], error) {
 	results, err := a.SendBatchTx(ctx, tx, []task.Signature{s})
 	if err == nil {
@@ -42,25 +46,64 @@ func (a *App) SendTx(ctx context.Context, tx outbox.Tx, s task.Signature) (*task
 // SendBatchTx is SendTx for several calls, which are put into the outbox by one statement, in their order: all of them or, when one
 // cannot be sent, none. Then the error is a *task.BatchError that says which and why.
 func (a *App) SendBatchTx(ctx context.Context, tx outbox.Tx, batch []task.Signature) ([]*task.Result[any], error) {
-	entries, results, errs := make([]outbox.Entry, len(batch)), make([]*task.Result[any], len(batch)), make([]error, len(batch))
-	sent := make([]task.Signature, len(batch))
 	bounded, cancel := context.WithTimeout(ctx, expectWait)
 	defer cancel()
-	for i, s := range batch {
-		if sent[i], errs[i] = a.complete(ctx, s, time.Now()); errs[i] == nil {
-			entries[i], results[i], errs[i] = a.enter(ctx, bounded, sent[i])
+	s := newSending(a, len(batch))
+	s.bounded = bounded
+	s.take(ctx, batch)
+	entries := make([]outbox.Entry, len(s.batch))
+	for i, one := range s.batch {
+		if s.errs[i] == nil {
+			entries[i], s.results[i], s.errs[i] = a.enter(ctx, bounded, one)
 		}
 	}
-	if err := (&task.BatchError{Errors: errs}); len(err.Unwrap()) > 0 {
+	for _, w := range s.workflows {
+		w.withhold(s.errs)
+		w.judge(s.errs)
+	}
+	if _, err := s.outcome(); err != nil {
 		return nil, err
 	}
-	if err := outbox.Insert(ctx, tx, a.cfg.Outbox.Table, entries...); err != nil {
+	if err := s.insert(ctx, tx, entries); err != nil {
 		return nil, fmt.Errorf("taskq: send in a transaction: %w", err)
 	}
-	for _, s := range sent {
-		noteChild(ctx, s)
+	s.noteChildren(ctx)
+	for _, w := range s.workflows {
+		w.end(ctx, s)
 	}
-	return results, nil
+	return s.outcome()
+}
+
+// insert puts the messages into the outbox, and notes the chords before: that is safe, as nobody minds the note of a chord that does not
+// come.
+func (s *sending) insert(ctx context.Context, tx outbox.Tx, entries []outbox.Entry) error {
+	err := s.noteChords(ctx)
+	if err == nil {
+		err = outbox.Insert(ctx, tx, s.app.cfg.Outbox.Table, entries...)
+	}
+	for _, w := range s.workflows {
+		if err != nil {
+			w.forget(ctx, w.plan.Chords[:w.noted])
+		}
+	}
+	return err
+}
+
+// noteChords tells the store of the chords in the batch, when there are any.
+func (s *sending) noteChords(ctx context.Context) error {
+	for _, w := range s.workflows {
+		if len(w.plan.Chords) == 0 {
+			continue
+		}
+		store, err := s.app.Results(ctx)
+		if err == nil {
+			err = w.note(ctx, store)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // enter makes the row of a call that is complete, and the handle of its result. The broker is waited for until bounded is over.
@@ -108,11 +151,15 @@ func (a *App) prepareTx(ctx, bounded context.Context, s task.Signature) (*call, 
 	if !errors.Is(err, broker.ErrUnavailable) || ctx.Err() != nil {
 		return c, err
 	}
-	mute := fmt.Errorf("the broker was away when the call was put into the outbox, and with it the queue to answer to: %w", err)
+	mute := wasAway(err)
 	if c, err = a.prepare(ctx, &connection{}, s); err == nil {
 		c.mute = mute
 	}
 	return c, err
+}
+
+func wasAway(err error) error {
+	return fmt.Errorf("the broker was away when the call was put into the outbox, and with it the queue to answer to: %w", err)
 }
 
 // answered reports whether outcomes are messages to a queue of this process.

@@ -86,6 +86,8 @@ func (a *App) result(c *call) *task.Result[any] {
 func (a *App) resultOf(ctx context.Context, w *shipment) *task.Result[any] {
 	results := lookup{app: a}
 	switch replyTo := w.signature.ReplyTo; {
+	case w.mute != nil:
+		results.mute = w.mute
 	case !a.keepsResults():
 		results.mute = task.ErrNoResults
 	case replyTo != "" && a.answered():

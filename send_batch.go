@@ -15,18 +15,8 @@ import (
 // could not be sent are tried again together. Workflows may be among them; each is sent as Send does it, and has its result also when not
 // all of its calls were sent.
 func (a *App) SendBatch(ctx context.Context, batch []task.Signature) ([]*task.Result[any], error) {
-	n := len(batch)
-	s := &sending{
-		app: a, batch: make([]task.Signature, 0, n), results: make([]*task.Result[any], 0, n), errs: make([]error, 0, n),
-		holds: make([]*hold, 0, n), owners: make([]*shipment, 0, n),
-	}
-	for _, signature := range batch {
-		if signature.Type != "" {
-			s.plan(ctx, signature)
-			continue
-		}
-		s.enter(ctx, signature, nil)
-	}
+	s := newSending(a, len(batch))
+	s.take(ctx, batch)
 	if away := s.run(ctx); away != nil {
 		return nil, away
 	}
@@ -42,6 +32,7 @@ type sending struct {
 	holds     []*hold
 	owners    []*shipment // the workflow that a call belongs to; nil: it stands alone
 	workflows []*shipment
+	bounded   context.Context // how long to wait for the broker, of a batch that goes into the outbox; nil: as long as it takes
 
 	broker   broker.Broker
 	calls    []*call
@@ -49,11 +40,30 @@ type sending struct {
 	postings []broker.Posting
 }
 
+// newSending returns a batch with room for n calls.
+func newSending(a *App, n int) *sending {
+	return &sending{
+		app: a, batch: make([]task.Signature, 0, n), results: make([]*task.Result[any], 0, n), errs: make([]error, 0, n),
+		holds: make([]*hold, 0, n), owners: make([]*shipment, 0, n),
+	}
+}
+
+// take takes calls and workflows into the batch.
+func (s *sending) take(ctx context.Context, batch []task.Signature) {
+	for _, signature := range batch {
+		if signature.Type != "" {
+			s.plan(ctx, signature)
+		} else {
+			s.enter(ctx, signature, nil)
+		}
+	}
+}
+
 // enter takes a call into the batch, of a workflow or, when that is nil, of itself.
 func (s *sending) enter(ctx context.Context, one task.Signature, owner *shipment) {
 	one, err := s.app.complete(ctx, one, time.Now())
 	var held *hold
-	if err == nil {
+	if err == nil && s.bounded == nil {
 		held, err = s.app.hold(ctx, one, nil)
 	}
 	s.batch, s.errs, s.holds = append(s.batch, one), append(s.errs, err), append(s.holds, held)
@@ -72,16 +82,25 @@ func (s *sending) run(ctx context.Context) error {
 		}
 	}
 	away := s.sendPatiently(ctx, left)
-	for i, one := range s.batch {
+	for i := range s.batch {
 		s.holds[i].sent(ctx, s.errs[i])
+	}
+	s.noteChildren(ctx)
+	for _, w := range s.workflows {
+		w.judge(s.errs)
+		w.giveUp(ctx, s)
+		w.end(ctx, s)
+	}
+	return away
+}
+
+// noteChildren notes the calls that were sent, those of workflows aside.
+func (s *sending) noteChildren(ctx context.Context) {
+	for i, one := range s.batch {
 		if s.errs[i] == nil && s.owners[i] == nil {
 			noteChild(ctx, one)
 		}
 	}
-	for _, w := range s.workflows {
-		w.end(ctx, s)
-	}
-	return away
 }
 
 // outcome returns what came of each signature of the batch.

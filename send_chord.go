@@ -62,7 +62,7 @@ func (w *shipment) note(ctx context.Context, store result.Backend) error {
 			return errNoCount
 		}
 		if err := joiner.OpenChord(ctx, w.plan.Chords[w.noted].Header); err != nil {
-			w.forget(ctx, joiner, w.plan.Chords[:w.noted])
+			w.forget(ctx, w.plan.Chords[:w.noted])
 			return fmt.Errorf("note a chord of it: %w", err)
 		}
 	}
@@ -71,6 +71,9 @@ func (w *shipment) note(ctx context.Context, store result.Backend) error {
 
 // giveUp forgets the chords of which a call was not sent: their bodies are never to run. A call that may have been sent is none of these.
 func (w *shipment) giveUp(ctx context.Context, s *sending) {
+	if w.err == nil || w.noted == 0 {
+		return
+	}
 	lost := map[string]bool{} // by the id of the body
 	for i := w.from; i < w.to; i++ {
 		if err := s.errs[i]; err != nil && !errors.Is(err, broker.ErrUnconfirmed) {
@@ -87,11 +90,7 @@ func (w *shipment) giveUp(ctx context.Context, s *sending) {
 		return
 	}
 	w.err = fmt.Errorf("%w (%d of its chords are given up: their bodies never run, what was sent of their headers does)", w.err, len(chords))
-	if store, err := s.app.Results(ctx); err == nil {
-		if joiner, ok := store.(result.Joiner); ok {
-			w.forget(ctx, joiner, chords)
-		}
-	}
+	w.forget(ctx, chords)
 }
 
 // bodies goes through the bodies that wait for a call, and for each other.
@@ -102,12 +101,18 @@ func bodies(s task.Signature, yield func(*task.Signature)) {
 }
 
 // forget deletes the notes of chords. Those that stay expire by themselves.
-func (w *shipment) forget(ctx context.Context, joiner result.Joiner, chords []workflow.Chord) {
+func (w *shipment) forget(ctx context.Context, chords []workflow.Chord) {
+	if len(chords) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetWait)
 	defer cancel()
-	for _, c := range chords {
-		if err := joiner.ForgetChord(ctx, c.Header.ID); err != nil {
-			w.app.log.WarnContext(ctx, "chord that was not sent whole could not be forgotten", "id", c.Header.ID, "error", err)
-		}
+	store, err := w.app.Results(ctx)
+	joiner, counts := store.(result.Joiner)
+	for i := 0; err == nil && counts && i < len(chords); i++ {
+		err = joiner.ForgetChord(ctx, chords[i].Header.ID)
+	}
+	if err != nil {
+		w.app.log.WarnContext(ctx, "chords of a workflow that was not sent whole could not be forgotten", "task", w.signature.Task, "error", err)
 	}
 }

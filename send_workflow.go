@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -15,7 +16,7 @@ import (
 
 // sendWorkflow is Send for what stands for several calls.
 func (a *App) sendWorkflow(ctx context.Context, s task.Signature) (*task.Result[any], error) {
-	batch := &sending{app: a}
+	batch := newSending(a, len(s.Tasks))
 	batch.plan(ctx, s)
 	_ = batch.run(ctx) // what keeps the connection away is an error of each call
 	w := batch.workflows[0]
@@ -28,9 +29,10 @@ type shipment struct {
 	signature task.Signature
 	plan      *workflow.Plan
 	ref       task.Ref
-	from, to  int  // its calls in the batch
-	started   bool // from now on some of them may be sent
-	noted     int  // how many of its chords are
+	from, to  int   // its calls in the batch
+	started   bool  // from now on some of them may be sent
+	noted     int   // how many of its chords are
+	mute      error // why nobody will know what comes of it, where it would be kept otherwise
 
 	result *task.Result[any] // nil when nothing was sent
 	err    error
@@ -40,11 +42,11 @@ type shipment struct {
 func (s *sending) plan(ctx context.Context, signature task.Signature) {
 	w := &shipment{app: s.app, signature: signature, from: len(s.batch), to: len(s.batch)}
 	s.workflows = append(s.workflows, w)
-	replyTo, err := s.app.replyQueue(ctx, signature)
+	replyTo, err := s.replyTo(ctx, w)
 	if err == nil {
 		w.plan, w.ref, err = s.app.plan(ctx, signature, replyTo)
 	}
-	if err == nil {
+	if err == nil && replyTo != s.app.oid {
 		err = s.app.expectAll(ctx, signature, w.ref)
 	}
 	if err != nil {
@@ -76,6 +78,19 @@ func (a *App) plan(ctx context.Context, s task.Signature, replyTo string) (*work
 		return nil, task.Ref{}, &unsendable{err}
 	}
 	return plan, ref, nil
+}
+
+// replyTo returns the queue that the answers to a workflow's calls go to. A transaction is not held up for it longer than for others.
+func (s *sending) replyTo(ctx context.Context, w *shipment) (string, error) {
+	if s.bounded == nil {
+		return s.app.replyQueue(ctx, w.signature)
+	}
+	queue, err := s.app.replyQueue(s.bounded, w.signature)
+	if errors.Is(err, broker.ErrUnavailable) && ctx.Err() == nil {
+		w.mute = wasAway(err)
+		return s.app.oid, nil
+	}
+	return queue, err
 }
 
 // replyQueue returns the queue that the answers to a workflow's calls go to, those that follow later among them. Where answers are
@@ -167,28 +182,30 @@ func (w *shipment) start(ctx context.Context, conn *connection, errs []error) {
 	w.started = true
 }
 
-// end says what came of the workflow.
+// judge says why the workflow was not sent whole, when it was not.
+func (w *shipment) judge(errs []error) {
+	errs = errs[w.from:w.to]
+	if failed := (&task.BatchError{Errors: errs}); w.err == nil && len(failed.Unwrap()) > 0 {
+		w.err = sendError(w.signature.Task, failed)
+	}
+}
+
+// end makes the result of the workflow, when any of it was sent or may have been, and notes it as one child of the task that sent it.
 func (w *shipment) end(ctx context.Context, s *sending) {
-	if w.err != nil {
-		return
-	}
 	errs := s.errs[w.from:w.to]
-	failed := (&task.BatchError{Errors: errs}).Unwrap()
-	if len(failed) < len(errs) && !w.signature.Detached {
-		first := w.ref
-		for first.Parent != nil && len(first.Parent.Tasks()) > 0 { // of what comes one after the other, the first is what was sent
-			first = *first.Parent
-		}
-		first.Parent = nil
-		task.TrailFrom(ctx).Add(first)
-	}
-	if len(failed) > 0 {
-		w.err = sendError(w.signature.Task, &task.BatchError{Errors: errs})
-		w.giveUp(ctx, s)
-	}
-	if len(failed) < len(errs) || len(errs) == 0 || errors.Is(w.err, broker.ErrUnconfirmed) {
+	sent := slices.ContainsFunc(errs, func(err error) bool { return err == nil || errors.Is(err, broker.ErrUnconfirmed) })
+	if sent || w.err == nil { // nothing comes of an empty group
 		w.result = s.app.resultOf(ctx, w)
 	}
+	if !sent || w.signature.Detached {
+		return
+	}
+	first := w.ref
+	for first.Parent != nil && len(first.Parent.Tasks()) > 0 { // of what comes one after the other, the first is what was sent
+		first = *first.Parent
+	}
+	first.Parent = nil
+	task.TrailFrom(ctx).Add(first)
 }
 
 // forgetWait bounds how long a chord that was not sent whole keeps its sender.
