@@ -159,6 +159,9 @@ func (s *sending) send(ctx context.Context, left []int, tries int) error {
 		if s.errs[i] == nil {
 			s.add(ctx, i, calls[n])
 		}
+		if w := s.owners[i]; w != nil && i < w.from+len(w.unlocks) && s.errs[i] != nil { // nobody would look after the chord
+			w.fail(s.errs, s.errs[i])
+		}
 	}
 	s.publish(ctx)
 	for _, i := range left {

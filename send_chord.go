@@ -54,13 +54,40 @@ func (a *App) keepsResults() bool {
 	return a.cfg.Results != nil || scheme(a.cfg.ResultBackend) != schemeDisabled
 }
 
+// counts reports whether the result store counts the tasks of chords, as all that are opened by URL do.
+func (a *App) counts() bool {
+	_, counts := a.cfg.Results.(result.Joiner)
+	return counts || a.cfg.Results == nil
+}
+
+// unlock takes calls into the batch that look after the workflow's chords, where the store does not count their tasks. They go where the
+// bodies go.
+func (s *sending) unlock(ctx context.Context, w *shipment) {
+	if s.app.counts() {
+		return
+	}
+	w.unlocks = map[string]string{}
+	for _, c := range w.plan.Chords {
+		unlock, body := w.plan.Unlock(c), &c.Body
+		for len(body.Tasks) > 0 {
+			body = &body.Tasks[0]
+		}
+		if d, err := s.app.destination(ctx, *body); err == nil { // else who sends the body finds out
+			unlock.Queue, unlock.Exchange, unlock.RoutingKey = d.Call.Queue, d.Call.Exchange, d.Call.RoutingKey
+		}
+		w.unlocks[c.Header.ID] = unlock.ID
+		s.enter(ctx, unlock, w)
+	}
+}
+
 // note tells the store of the chords that the workflow starts.
 func (w *shipment) note(ctx context.Context, store result.Backend) error {
 	joiner, counts := store.(result.Joiner)
+	if !counts { // what looks after them is sent with them
+		w.noted = len(w.plan.Chords)
+		return nil
+	}
 	for ; w.noted < len(w.plan.Chords); w.noted++ {
-		if !counts {
-			return errNoCount
-		}
 		if err := joiner.OpenChord(ctx, w.plan.Chords[w.noted].Header); err != nil {
 			w.forget(ctx, w.plan.Chords[:w.noted])
 			return fmt.Errorf("note a chord of it: %w", err)
@@ -100,7 +127,7 @@ func bodies(s task.Signature, yield func(*task.Signature)) {
 	}
 }
 
-// forget deletes the notes of chords. Those that stay expire by themselves.
+// forget deletes the notes of chords, which expire by themselves otherwise, or revokes what looks after them.
 func (w *shipment) forget(ctx context.Context, chords []workflow.Chord) {
 	if len(chords) == 0 {
 		return
@@ -111,6 +138,13 @@ func (w *shipment) forget(ctx context.Context, chords []workflow.Chord) {
 	joiner, counts := store.(result.Joiner)
 	for i := 0; err == nil && counts && i < len(chords); i++ {
 		err = joiner.ForgetChord(ctx, chords[i].Header.ID)
+	}
+	if err == nil && !counts {
+		var ids []string
+		for _, c := range chords {
+			ids = append(ids, w.unlocks[c.Header.ID])
+		}
+		err = w.app.Revoke(ctx, ids)
 	}
 	if err != nil {
 		w.app.log.WarnContext(ctx, "chords of a workflow that was not sent whole could not be forgotten", "task", w.signature.Task, "error", err)

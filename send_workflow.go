@@ -29,10 +29,11 @@ type shipment struct {
 	signature task.Signature
 	plan      *workflow.Plan
 	ref       task.Ref
-	from, to  int   // its calls in the batch
-	started   bool  // from now on some of them may be sent
-	noted     int   // how many of its chords are
-	mute      error // why nobody will know what comes of it, where it would be kept otherwise
+	from, to  int               // its calls in the batch
+	started   bool              // from now on some of them may be sent
+	noted     int               // how many of its chords are
+	unlocks   map[string]string // the ids of what looks after its chords, which is sent first, by group; nil where a store counts
+	mute      error             // why nobody will know what comes of it, where it would be kept otherwise
 
 	result *task.Result[any] // nil when nothing was sent
 	err    error
@@ -53,6 +54,7 @@ func (s *sending) plan(ctx context.Context, signature task.Signature) {
 		w.err = sendError(signature.Task, err)
 		return
 	}
+	s.unlock(ctx, w)
 	for _, one := range w.plan.Calls {
 		s.enter(ctx, one, w)
 	}

@@ -4,13 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/broker/mem"
 	"github.com/seed-399731e2/taskq/canvas"
 	"github.com/seed-399731e2/taskq/internal/testserver"
+	"github.com/seed-399731e2/taskq/result"
+	resultmem "github.com/seed-399731e2/taskq/result/mem"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
 )
@@ -178,5 +184,79 @@ func TestAChordWithACallThatCannotBeSentIsNotNoted(t *testing.T) {
 	work(t, app)
 	if got, err := results[1].Get(t.Context()); err != nil || fmt.Sprint(got) != "4" {
 		t.Errorf("the second = %v, %v", got, err)
+	}
+}
+
+// poor is a result store that keeps outcomes and counts nothing.
+type poor struct{ result.Backend }
+
+// forgetful is one that counts chords, and notes which it is told to forget.
+type forgetful struct {
+	*resultmem.Backend
+	opened, forgotten []string
+}
+
+func (f *forgetful) OpenChord(ctx context.Context, header task.Ref) error {
+	f.opened = append(f.opened, header.ID)
+	return f.Backend.OpenChord(ctx, header)
+}
+
+func (f *forgetful) ForgetChord(ctx context.Context, group string) error {
+	f.forgotten = append(f.forgotten, group)
+	return f.Backend.ForgetChord(ctx, group)
+}
+
+func TestAChordIsLookedAfterWhereNobodyCounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		app, err := taskq.New(taskq.Config{
+			Broker: mem.NewServer().Open(), Results: poor{resultmem.New(resultmem.Config{})}, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer app.Close(t.Context())
+		if err := app.Register(add(), sums()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- app.Run(ctx) }()
+		chord := canvas.Chord([]task.Signature{add().S(pair{1, 1}), add().S(pair{2, 2})}, sum())
+		if got, err := value(t, app, chord); err != nil || got != "6" {
+			t.Errorf("chord = %s, %v", got, err)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestOnlyTheChordsThatAreNotWholeAreForgotten(t *testing.T) {
+	t.Parallel()
+	store := &forgetful{Backend: resultmem.New(resultmem.Config{})}
+	server := mem.NewServer()
+	app, err := taskq.New(taskq.Config{Broker: server.Open(), Results: store, Declare: broker.DeclareNever, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer app.Close(t.Context())
+	b, err := app.Broker(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Declare(t.Context(), broker.TaskQueue(broker.Queue{Name: "celery"})); err != nil {
+		t.Fatal(err)
+	}
+	lost := add().S(pair{1, 1}, task.Queue("nowhere"))
+	whole := canvas.Chord([]task.Signature{plus(1), plus(2)}, sum())
+	half := canvas.Chord([]task.Signature{plus(1), canvas.Chain(lost, plus(2))}, sum())
+	outer := canvas.Chord([]task.Signature{plus(1), half}, sum())
+	if _, err := app.Send(t.Context(), canvas.Group(whole, outer)); !errors.Is(err, broker.ErrUnroutable) || !strings.Contains(err.Error(), "2 of its chords") {
+		t.Errorf("err = %v, want it to say that two chords are given up", err)
+	}
+	if len(store.opened) != 3 || !slices.Equal(store.forgotten, store.opened[1:]) {
+		t.Errorf("opened %v, forgotten %v; want the second and the third", store.opened, store.forgotten)
 	}
 }
