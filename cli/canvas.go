@@ -29,7 +29,7 @@ func canvasShowCommand() Command {
 		Short: "Print a workflow from its serialised form",
 		Long: `Print a workflow that was written to a file as JSON, by Python's json.dumps(signature) say; - is the standard input.
 
-It is printed in one line, and as a tree: the steps of a chain have numbers, a chord's body stands behind "then". An … stands for the
+It is printed in one line, as Celery prints it, and as a tree: the steps of a chain have numbers, a chord's body stands behind "then". An … stands for the
 result that a task gets from what is before it. With -o json, the workflow is printed as it would be sent; with --plan, the
 messages that go out at first are, and what each of them takes with it: the others are sent by the workers, as results come in.`,
 		Example: `canvas show workflow.json
@@ -70,7 +70,7 @@ func (s *Session) showWorkflow(name string, dot bool) error {
 		}
 		return s.printJSON(json.RawMessage(raw))
 	}
-	if err := printLine(s.Out, oneLine(workflowText(sig))+"\n"); err != nil {
+	if err := printLine(s.Out, oneLine(canvas.Repr(sig))+"\n"); err != nil {
 		return err
 	}
 	return drawBoxes(s.Out, boxOf(sig, nothing))

@@ -48,7 +48,7 @@ func written(t *testing.T, s task.Signature) string {
 
 func TestAWorkflowOfPythonIsShownAsATree(t *testing.T) {
 	t.Parallel()
-	want := `t.add(2, 2) | chord([t.add(3), t.add(4)], t.tsum()) | chunks(t.add)
+	want := `t.add(2, 2) | %tsum([add(3), add(4)]) | celery.chunks(it=[[1, 2], [3, 4]], n=1, task=add())
 
 chain
 ├─ 1. t.add(2, 2)
@@ -73,7 +73,7 @@ func TestAWorkflowOfOursIsShownAsATree(t *testing.T) {
 		canvas.Chord([]task.Signature{header}, canvas.Chain(add(2), add(3))),
 		canvas.Group(add(4), task.Signature{Task: "celery.chain", Type: "chain", Immutable: true, Tasks: []task.Signature{add(5), add(7)}}), add(6),
 	}}.With(task.Link(task.Signature{Task: "tell"}), task.LinkError(task.Signature{Task: "mail", Args: []any{"ops"}}))
-	want := `chord([add(1), add('…')], add(2) | add(3)) | group(add(4), add(5) | add(7)) | add(6)
+	want := `%(add([add(1), add('…')], 2) | add(3)) | group([add(4), add(5) | add(7)]) | add(6)
 
 chain
 ├─ 1. chord                   queue=sums
@@ -244,7 +244,7 @@ func TestThePlanOfAWorkflowAreItsFirstMessages(t *testing.T) {
 		t.Errorf("JSON = %+v", list)
 	}
 	plain := succeeds(t, nil, "canvas", "show", workflowFile(t, pythonsWorkflow), "--plan")
-	if !strings.Contains(plain, "chord([t.add(3), t.add(4)], t.tsum()) | chunks(t.add)") {
+	if !strings.Contains(plain, "%t.tsum([add(3), add(4)]) | celery.chunks(") {
 		t.Errorf("it prints\n%s", plain)
 	}
 }

@@ -198,35 +198,3 @@ func cutRunes(text string, most int) string {
 	}
 	return text
 }
-
-// workflowText is a workflow in one line: a chain's steps with bars between them, a group in parentheses, a chord's body behind an arrow.
-func workflowText(s task.Signature) string {
-	var parts []string
-	for _, part := range s.Tasks {
-		text := workflowText(part)
-		if s.Type == "chain" && part.Type == "chain" {
-			text = "(" + text + ")"
-		}
-		parts = append(parts, text)
-	}
-	switch s.Type {
-	case "chain":
-		return strings.Join(parts, " | ")
-	case "group":
-		return "group(" + strings.Join(parts, ", ") + ")"
-	case "chord":
-		header := strings.TrimSuffix(strings.TrimPrefix(strings.Join(parts, ", "), "group("), ")")
-		if len(s.Tasks) != 1 || s.Tasks[0].Type != "group" {
-			header = strings.Join(parts, ", ")
-		}
-		body := ""
-		if s.Body != nil {
-			body = workflowText(*s.Body)
-		}
-		return "chord([" + header + "], " + body + ")"
-	}
-	if mapped, ok := s.Kwargs["task"].(task.Signature); ok && isMap(s.Task) {
-		return strings.TrimPrefix(s.Task, "celery.") + "(" + mapped.Task + ")"
-	}
-	return callText(s, nothing)
-}

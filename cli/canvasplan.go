@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/seed-399731e2/taskq/canvas"
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/internal/workflow"
@@ -61,11 +62,11 @@ func (s *Session) showPlan(name string) error {
 func planOf(call task.Signature, sizes map[string]int) (planned, string, error) {
 	p := planned{Call: callText(call, nothing)}
 	for _, step := range call.Chain {
-		p.Then = append(p.Then, workflowText(step))
+		p.Then = append(p.Then, canvas.Repr(step))
 	}
 	for s := &call; s != nil; {
 		if s.Chord != nil {
-			p.Chord, p.Group = workflowText(*s.Chord), sizes[s.GroupID]
+			p.Chord, p.Group = canvas.Repr(*s.Chord), sizes[s.GroupID]
 		}
 		if s.Chord != nil || len(s.Chain) == 0 {
 			break

@@ -82,7 +82,7 @@ func TestAWorkflowThatFailsEndsLikeATask(t *testing.T) {
 		t.Errorf("exit status %d, want %d: %s", code, cli.Failure, stderr)
 	}
 	sent := decode[struct{ ID, Workflow string }](t, must(t, env, "send", "--canvas", path, "-o", "json"))
-	if sent.ID == "" || sent.Workflow != "tasks.boom() | tasks.add(1)" {
+	if sent.ID == "" || sent.Workflow != "tasks.boom() | add(1)" {
 		t.Errorf("JSON = %+v", sent)
 	}
 	tree, stderr, code := run(t, env, "result", sent.ID, "--tree", "--watch", "--timeout", "30")
@@ -107,5 +107,28 @@ func TestWorkflowsWithAnswersAsMessages(t *testing.T) {
 	_, stderr, code = run(t, env, "send", "--canvas", chord)
 	if code != cli.Misconfigured || !strings.Contains(stderr, "a chord needs a result store") || !strings.Contains(stderr, "result_backend") {
 		t.Errorf("exit status %d, want %d, and what a chord needs: %s", code, cli.Misconfigured, stderr)
+	}
+}
+
+func TestAChordIsShownWithWhatFollowsItsHeader(t *testing.T) {
+	t.Parallel()
+	env := home(t)
+	startWorker(t, env, "--result-extended")
+	list := task.Signature{Task: "celery.accumulate", Kwargs: map[string]any{"index": 0}} // returns the list that it gets
+	path := workflowFile(t, written(t, canvas.Chain(add(2, 3), canvas.Group(add(10), add(20)), list, task.Signature{Task: "tasks.echo"})))
+	id := must(t, env, "send", "--canvas", path, "-q")
+	_, _, code := run(t, env, "result", id, "--timeout", "30", "-q")
+	if code != cli.Failure { // a list is no text to echo
+		t.Errorf("exit status = %d, want %d", code, cli.Failure)
+	}
+	want := "tasks.add SUCCESS 5 → group of 2 SUCCESS ├─ tasks.add SUCCESS 15 └─ tasks.add SUCCESS 25 → celery.accumulate SUCCESS [15,25] → tasks.echo FAILURE"
+	if got := outlineOf(must(t, env, "result", "--tree", id, "-q")); !strings.HasPrefix(got, want) {
+		t.Errorf("it prints as %q, want %q", got, want)
+	}
+	path = workflowFile(t, written(t, canvas.Chord([]task.Signature{add(1, 2), {Task: "tasks.boom"}}, list)))
+	id = must(t, env, "send", "--canvas", path, "-q")
+	tree, stderr, code := run(t, env, "result", "--tree", "--watch", id, "--timeout", "30")
+	if code != cli.Failure || !strings.Contains(tree, "→ celery.accumulate  FAILURE  "+id+"  ChordError: Dependency ") {
+		t.Errorf("exit status %d, it prints\n%s%s", code, tree, stderr)
 	}
 }

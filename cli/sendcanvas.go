@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-399731e2/taskq"
+	"github.com/seed-399731e2/taskq/canvas"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -44,7 +45,7 @@ func (f *sendFlags) sendWorkflow(ctx context.Context, s *Session, args []string)
 		return s.printJSON(struct {
 			Workflow string `json:"workflow"`
 			reference
-		}{workflowText(sig), references([]task.Ref{result.Ref()})[0]})
+		}{canvas.Repr(sig), references([]task.Ref{result.Ref()})[0]})
 	}
 	return printLine(s.Out, result.ID())
 }

@@ -16,6 +16,8 @@ import (
 
 type pair struct{ X, Y int }
 
+type number struct{ N int }
+
 type numbers struct{ All []int }
 
 func main() {
@@ -24,14 +26,14 @@ func main() {
 		log.Fatal(err)
 	}
 	add := task.New("tasks.add", func(_ context.Context, p pair) (int, error) { return p.X + p.Y, nil })
-	double := task.New("tasks.double", func(_ context.Context, n struct{ N int }) (int, error) { return 2 * n.N, nil })
+	double := task.New("tasks.double", func(_ context.Context, n number) (int, error) { return 2 * n.N, nil })
 	total := task.New("tasks.total", func(_ context.Context, n numbers) (sum int, err error) {
 		for _, x := range n.All {
 			sum += x
 		}
 		return sum, nil
 	})
-	broken := task.New("tasks.broken", func(context.Context, struct{ N int }) (int, error) { return 0, errors.New("out of tea") })
+	broken := task.New("tasks.broken", func(context.Context, number) (int, error) { return 0, errors.New("out of tea") })
 	if err := app.Register(add, double, total, broken); err != nil {
 		log.Fatal(err)
 	}
@@ -39,7 +41,7 @@ func main() {
 	defer cancel()
 	go func() { _ = app.Run(ctx) }() // the worker, which is another program elsewhere
 
-	twice := task.Signature{Task: "tasks.double"} // gets the result of what is before it
+	twice := double.Partial(number{}) // gets the result of what is before it
 	show := func(name string, flow task.Signature) {
 		result, err := app.Send(ctx, flow)
 		if err != nil {
@@ -50,6 +52,6 @@ func main() {
 	}
 	show("chain:", canvas.Chain(add.S(pair{2, 3}), twice, twice))
 	show("group:", canvas.Group(add.S(pair{1, 1}), add.S(pair{2, 2})))
-	show("chord:", canvas.Chord([]task.Signature{add.S(pair{1, 1}), add.S(pair{2, 2})}, task.Signature{Task: "tasks.total"}))
-	show("error:", canvas.Chain(add.S(pair{2, 3}), task.Signature{Task: "tasks.broken"}, twice))
+	show("chord:", canvas.Chord([]task.Signature{add.S(pair{1, 1}), add.S(pair{2, 2})}, total.Partial(numbers{})))
+	show("error:", canvas.Chain(add.S(pair{2, 3}), broken.Partial(number{}), twice))
 }
