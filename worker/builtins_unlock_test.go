@@ -251,7 +251,15 @@ func TestWhatIsNoChordFailsTheCallThatPolls(t *testing.T) {
 }
 
 // blind is a store that gets outcomes as messages and tells none of others.
-type blind struct{ result.Backend }
+type blind struct {
+	result.Backend
+	asked *atomic.Bool
+}
+
+func (b blind) Get(context.Context, string) (task.Meta, error) {
+	b.asked.Store(true)
+	return task.Meta{}, errors.ErrUnsupported
+}
 
 func (blind) Expect(context.Context, string) (string, error) { return "", errors.ErrUnsupported }
 
@@ -261,11 +269,15 @@ func TestAWorkerThatSeesNoOutcomesLeavesChordsToOthers(t *testing.T) {
 		server := mem.NewServer()
 		var out outbox
 		counted := &counting{}
-		h := start(t, plan{server: server, results: blind{resultmem.New(resultmem.Config{})}, wrap: counted.wrap, send: out.send})
+		var looked atomic.Bool
+		h := start(t, plan{server: server, results: blind{resultmem.New(resultmem.Config{}), &looked}, wrap: counted.wrap, send: out.send})
 		h.send(unlocked(nil))
 		time.Sleep(time.Minute)
 		if n := counted.delayed.Load(); n < 50 || n > 61 {
 			t.Errorf("the call was put off %d times in a minute, want about once a second", n)
+		}
+		if looked.Load() {
+			t.Error("the worker looked for outcomes that it cannot see")
 		}
 		store := resultmem.New(resultmem.Config{})
 		other := start(t, plan{server: server, results: store, send: out.send})

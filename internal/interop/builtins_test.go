@@ -2,12 +2,15 @@ package interop_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/seed-399731e2/taskq"
+	"github.com/seed-399731e2/taskq/canvas"
 	"github.com/seed-399731e2/taskq/internal/testserver"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
@@ -166,5 +169,40 @@ func TestCeleryUsesItsBuiltInTasksInAGoWorker(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("not tried: %v", want)
+	}
+}
+
+func TestGoUsesTheBuiltInTasksOfCeleryWorkers(t *testing.T) {
+	t.Parallel()
+	app, python := openMill(t)
+	python.Worker("mill", "-P", "solo", "-Q", "python")
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	double, add := task.Signature{Task: "mill.double"}, task.Signature{Task: "mill.add"}
+	for name, test := range map[string]struct {
+		call task.Signature
+		want any
+	}{
+		"map":         {canvas.Map(double, []int{1, 2, 3}), []any{int64(2), int64(4), int64(6)}},
+		"starmap":     {canvas.Starmap(add, [][]int{{1, 2}, {3, 4}}), []any{int64(3), int64(7)}},
+		"accumulate":  {task.Signature{Task: "celery.accumulate", Args: []any{1, 2}}, []any{int64(1), int64(2)}},
+		"cleanup":     {task.Signature{Task: "celery.backend_cleanup"}, nil},
+		"map of none": {canvas.Map(double, []int{}), []any{}},
+	} {
+		r, err := app.Send(ctx, test.call.With(task.Queue("python")))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if got, err := r.Get(ctx); err != nil || !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s = %v, %v; want %v", name, got, err, test.want)
+		}
+	}
+	r, err := app.Send(ctx, canvas.Map(task.Signature{Task: "mill.boom"}, []int{1}).With(task.Queue("python")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var remote *task.RemoteError
+	if _, err = r.Get(ctx); !errors.As(err, &remote) || remote.Type != "ValueError" {
+		t.Errorf("a map that fails: %v", err)
 	}
 }
