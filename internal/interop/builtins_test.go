@@ -99,6 +99,7 @@ members = [double.s().set(task_id="m%d" % i) for i in range(2)]
 sent = app.GroupResult("g", [app.AsyncResult("m0"), app.AsyncResult("m1")])
 show("group", lambda: join(get(app.tasks["celery.group"].delay(tasks=members, result=sent.as_tuple(), group_id="g", partial_args=[21]))))
 show("chain", lambda: get(result_from_tuple(get(app.send_task("celery.chain", (3,), {"tasks": [double.s(), add.s(1)]})), app)))
+show("chord as a task", lambda: get(result_from_tuple(get(app.send_task("celery.chord", ([double.s(i) for i in range(4)], total.s()))), app)))
 
 header = [double.s(i).set(queue="python") for i in range(5)]
 show("chord", lambda: get(chord(header)(total.s().set(queue="go"))))
@@ -150,7 +151,7 @@ func TestCeleryUsesItsBuiltInTasksInAGoWorker(t *testing.T) {
 		"map that fails": "ValueError: boom 1", "starmap": "[0 2 4 6]",
 		"starmap of the wrong number": "TypeError: add() takes 2 positional arguments but 3 were given",
 		"chunks":                      "9900", "chunks, parts": "4", "map as a step": "22", "chunks as a step": "[[0 2] [4 6]]",
-		"accumulate": "[1 a <nil>]", "accumulate one": "[1 2]", "cleanup": "<nil>", "group": "[42 42]", "chain": "7",
+		"accumulate": "[1 a <nil>]", "accumulate one": "[1 2]", "cleanup": "<nil>", "group": "[42 42]", "chain": "7", "chord as a task": "12",
 		"chord": "20", "chord of nested groups": "[2 6 4]", "replaced by a group": "[0 2 4]",
 	}
 	for _, line := range lines(t, python.Run(grind)) {
