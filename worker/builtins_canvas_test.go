@@ -32,20 +32,24 @@ func TestBuiltInTasksSendWorkflows(t *testing.T) {
 			[]string{
 				"celery.starmap(){'it': [[1, 2], [3, 4]], 'task': " + add + "} in made at 0",
 				"celery.starmap(){'it': [[5, 6]], 'task': " + add + "} in made at 1",
-			}, "made[made made]", "made[made made]",
+			},
+			"made[made made]", "made[made made]",
 		},
 		"chunks of nothing": {builtinCall("celery.chunks", nil, map[string]any{"task": sig("add"), "it": []any{}, "n": 2}), nil, "made[]", "made[]"},
 		"group": {
 			builtinCall("celery.group", []any{[]any{sig("a", 1), sig("b")}, nil, "G", []any{7}}, nil),
-			[]string{"a(7, 1) in G at 0", "b(7,) in G at 1"}, "G[made made]", "G[made made]",
+			[]string{"a(7, 1) in G at 0", "b(7,) in G at 1"},
+			"G[made made]", "G[made made]",
 		},
 		"group, detached": {
 			builtinCall("celery.group", nil, map[string]any{"tasks": []any{sig("a")}, "group_id": "G", "add_to_parent": false}),
-			[]string{"a() in G at 0"}, "", "G[made]",
+			[]string{"a() in G at 0"},
+			"", "G[made]",
 		},
 		"chain": {
 			builtinCall("celery.chain", []any{7}, map[string]any{"tasks": []any{sig("a", 1), sig("b")}}),
-			[]string{"a(7, 1) then b"}, "made", "made",
+			[]string{"a(7, 1) then b"},
+			"made", "made",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -27,9 +28,7 @@ func unlocked(more map[string]any) task.Signature {
 		"interval": nil, "max_retries": nil, "colour": "red",
 		"result": []any{tuple("a"), []any{[]any{"inner", nil}, []any{tuple("b"), tuple("c")}}},
 	}
-	for k, v := range more {
-		kwargs[k] = v
-	}
+	maps.Copy(kwargs, more)
 	sig := func(name string, options map[string]any) any {
 		return map[string]any{"task": name, "args": []any{5}, "kwargs": map[string]any{}, "options": options, "subtask_type": nil, "immutable": false}
 	}
