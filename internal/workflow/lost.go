@@ -48,6 +48,7 @@ func (l *lost) chain(s task.Signature, errbacks bool) {
 	l.rest(s.Chain)
 	steps := withoutEmpty(s.Tasks)
 	for i, step := range steps {
+		step = single(step)
 		if i == 0 {
 			step.LinkError = slices.Concat(step.LinkError, s.LinkError)
 		}
@@ -73,11 +74,11 @@ func (l *lost) group(s task.Signature, errbacks bool) {
 // chord adds the header and the body. The header's tasks count for nothing: their chord has not begun.
 func (l *lost) chord(s task.Signature, errbacks bool) {
 	l.rest(s.Chain)
-	header := headerOf(s)
-	header.Chord = nil
-	for _, m := range flatten(&header) {
-		m.Chord = nil
-		l.add(m, false)
+	header, from := headerOf(s), len(*l)
+	header.Chord, header.LinkError = nil, nil
+	l.group(header, false)
+	for i := range (*l)[from:] {
+		(*l)[from+i].Chord = nil
 	}
 	l.add(*settled(s).Body, errbacks)
 }
