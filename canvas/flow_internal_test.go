@@ -78,6 +78,25 @@ func TestWhatFollowsAGroupIsTheBodyOfAChord(t *testing.T) {
 	}
 }
 
+func TestAFlowIntoAFlowGoesOnAtItsEnd(t *testing.T) {
+	t.Parallel()
+	pick := task.Remote[[]int, int]("tasks.pick")
+	spread := Then(All(addOf(1, 1), addOf(2, 2)), All(Of(pick), Of(pick))) // a chord whose body is a group
+	flow := Then(spread, Then(Of(sumTask()), Of(negTask()))).Sig()
+	if flow.Type != "chord" || flow.Body.Type != "chord" || Repr(*flow.Body.Body) != "tasks.xsum() | neg()" {
+		t.Errorf("%s: want a chord whose body is a chord with the chain as body", Repr(flow))
+	}
+}
+
+func TestAfterDropsTheResult(t *testing.T) {
+	t.Parallel()
+	flow := After(Call(negTask(), 1), All(addOf(1, 1), addOf(2, 2))).Sig()
+	group := flow.Tasks[1]
+	if !group.Tasks[0].Immutable || !group.Tasks[1].Immutable {
+		t.Errorf("%+v: want immutable members", group)
+	}
+}
+
 func TestWhatKeepsAListTogetherGoesWhereItsTasksGo(t *testing.T) {
 	t.Parallel()
 	add := task.Remote[sumArgs, int]("tasks.add", task.Queue("sums"))

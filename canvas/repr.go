@@ -61,12 +61,13 @@ func reprEach(s task.Signature, item string) string {
 	case map[string]any:
 		name, _ = call["task"].(string)
 	}
-	const most = 100 // characters
-	items := []rune(reprOf(s.Kwargs["it"]))
-	if len(items) > most {
-		items = append(items[:most-3], []rune("...")...)
+	const most = 100 // characters, cut at a space
+	items := reprOf(s.Kwargs["it"])
+	if runes := []rune(items); len(runes) >= most {
+		items = string(runes[:most])
+		items = items[:max(0, strings.LastIndexByte(items, ' '))] + "..."
 	}
-	return "[" + name + "(" + item + ") for x in " + string(items) + "]"
+	return "[" + name + "(" + item + ") for x in " + items + "]"
 }
 
 // reprCall prints a call with more arguments, printed already, in front of its own.

@@ -19,6 +19,8 @@ func stampFlows() map[string]task.Signature {
 		"deep links":      add(1).OnSuccess(add(2).OnSuccess(add(3).OnError(note(1)))),
 		"chain":           Chain(add(1), add(2)),
 		"chain linked":    Chain(add(1), add(2)).OnSuccess(note(1)).OnError(note(2)),
+		"chain stamped":   Chain(add(1), add(2)).With(task.Stamp("own", 1)),
+		"chord stamped":   Chord(calls(add(1)), note()).With(task.Stamp("own", 1)),
 		"group":           Group(add(1), note(2)),
 		"groups":          Group(Group(add(1), add(2)), Chain(add(3), Group(add(4), add(5)))),
 		"chord":           Chord(calls(add(1), add(2)), note()),

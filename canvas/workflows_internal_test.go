@@ -1,6 +1,8 @@
 package canvas
 
 import (
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/seed-399731e2/taskq/task"
@@ -18,6 +20,16 @@ func none() task.Signature                         { return Group() }
 func joined() task.Signature                       { return Chord(calls(add(1), add(2)), xsum()) }
 
 func calls(list ...task.Signature) []task.Signature { return list }
+
+func counted(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
 
 // workflows are the cases of testdata/workflows.py in Go.
 func workflows() map[string]task.Signature {
@@ -114,6 +126,8 @@ func workflows() map[string]task.Signature {
 		"chain options":                     Chain(add(1), add(2)).With(task.Queue("math")),
 		"chain options | task":              pipe(Chain(add(1), add(2)).With(task.Queue("math")), add(3)),
 		"chain group options | task":        pipe(pipe(add(1), pair()).With(task.Queue("math")), add(3)),
+		"chain chord options | task":        pipe(pipe(add(0), joined()).With(task.Queue("math")), add(3)),
+		"chain chord options | group":       pipe(pipe(add(0), joined()).With(task.Queue("math")), pair()),
 		"chain linked | task":               pipe(pipe(add(1), add(2)).OnSuccess(note(1)), add(3)),
 		"chain guarded | task":              pipe(pipe(add(1), add(2)).OnError(note(1)), add(3)),
 		"chain guarded | chain guarded":     pipe(pipe(add(1), add(2)).OnError(note(1)), pipe(add(3), add(4)).OnError(note(2))),
@@ -168,6 +182,7 @@ func workflows() map[string]task.Signature {
 		"chain link error":              pipe(add(1), add(2)).OnError(note(1)),
 
 		// one task for many items
+		"map of many":  Map(add(), slices.Collect(counted(50))),
 		"map":          Map(add(), []int{1, 2, 3}),
 		"starmap":      Starmap(add(), [][]int{{1, 1}, {2, 2}}),
 		"chunks":       Chunks(add(), [][]int{{1, 1}, {2, 2}, {3, 3}}, 2),

@@ -100,6 +100,8 @@ FLOWS = {
     "deep links": lambda: linked(add(1), linked(add(2), guarded(add(3), note(1)))),
     "chain": lambda: chain(add(1), add(2)),
     "chain linked": lambda: guarded(linked(chain(add(1), add(2)), note(1)), note(2)),
+    "chain stamped": lambda: chain(add(1), add(2)).set(stamped_headers=["own"], own=1),
+    "chord stamped": lambda: chord([add(1)], note()).set(stamped_headers=["own"], own=1),
     "group": lambda: group(add(1), note(2)),
     "groups": lambda: group(group(add(1), add(2)), chain(add(3), group(add(4), add(5)))),
     "chord": lambda: chord([add(1), add(2)], note()),

@@ -148,6 +148,8 @@ CASES = {
     "chain options": lambda: chain(add(1), add(2)).set(queue="math"),
     "chain options | task": lambda: chain(add(1), add(2)).set(queue="math") | add(3),
     "chain group options | task": lambda: (add(1) | pair()).set(queue="math") | add(3),
+    "chain chord options | task": lambda: (add(0) | joined()).set(queue="math") | add(3),
+    "chain chord options | group": lambda: (add(0) | joined()).set(queue="math") | pair(),
     "chain linked | task": lambda: linked(add(1) | add(2), note(1)) | add(3),
     "chain guarded | task": lambda: guarded(add(1) | add(2), note(1)) | add(3),
     "chain guarded | chain guarded": lambda: guarded(add(1) | add(2), note(1)) | guarded(add(3) | add(4), note(2)),
@@ -199,6 +201,7 @@ CASES = {
     "chain link": lambda: linked(add(1) | add(2), note(1)),
     "chain link error": lambda: guarded(add(1) | add(2), note(1)),
     # one task for many items
+    "map of many": lambda: known.map(list(range(50))),
     "map": lambda: known.map([1, 2, 3]),
     "starmap": lambda: known.starmap([[1, 1], [2, 2]]),
     "chunks": lambda: known.chunks([[1, 1], [2, 2], [3, 3]], 2),
