@@ -143,6 +143,30 @@ func TestAChordInAGroupHasNoPlaceOfItsOwn(t *testing.T) {
 	}
 }
 
+// A worker of Celery that applies the inner chord would put them in the group of its header.
+func TestTheMembersOfABodyCountForTheOuterChord(t *testing.T) {
+	t.Parallel()
+	p, ref := started(t, workflow.Origin{}, parse(t, "[(a|[b c]>{d e}) f]>g"))
+	body := p.Calls[0].Chain[0].Body
+	for i, m := range body.Tasks {
+		if gid := ref.Parent.ID; m.GroupID != gid || m.GroupIndex != i || body.ID != gid || body.Chord.Task != "g" {
+			t.Errorf("%s is in %s at %d, the group %s, the chord %s", m.Task, m.GroupID, m.GroupIndex, body.ID, gid)
+		}
+	}
+}
+
+// Nothing, as in Celery, is an empty chain.
+func TestNothingFollowsTheBodyOfTheLastStep(t *testing.T) {
+	t.Parallel()
+	p := workflow.New(workflow.Origin{ID: "1"})
+	if err := p.Succeed(workflow.Followers{Chain: stepsOf(t, "[a b]>c")}, codec.Raw("1")); err != nil {
+		t.Fatal(err)
+	}
+	if rest := p.Chords[0].Body.Chain; rest == nil || len(rest) > 0 {
+		t.Errorf("rest of the chain: %v", rest)
+	}
+}
+
 func TestWhatIsSaidOfAnInnerGroupHoldsForItsMembers(t *testing.T) {
 	t.Parallel()
 	x := []task.Signature{{Task: "x"}}

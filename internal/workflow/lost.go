@@ -74,9 +74,8 @@ func (l *lost) group(s task.Signature, errbacks bool) {
 // chord adds the header and the body. The header's tasks count for nothing: their chord has not begun.
 func (l *lost) chord(s task.Signature, errbacks bool) {
 	l.rest(s.Chain)
-	header, from := headerOf(s), len(*l)
-	header.Chord, header.LinkError = nil, nil
-	l.group(header, false)
+	from := len(*l)
+	l.group(headerOf(s), false)
 	for i := range (*l)[from:] {
 		(*l)[from+i].Chord = nil
 	}

@@ -61,9 +61,7 @@ func entitled(s task.Signature, id string) task.Signature {
 		s.Body = &body
 	default:
 		s.ID = id
-		return s
 	}
-	s.ID = ""
 	return s
 }
 
