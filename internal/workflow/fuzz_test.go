@@ -53,7 +53,6 @@ func FuzzPlan(f *testing.F) {
 				}
 				one.Unlock(c)
 			}
-			one.IDs()
 		}
 		for _, lost := range workflow.Lost(s) {
 			if len(lost.Chain) > 0 {

@@ -295,7 +295,7 @@ func TestWorkersSendWhatCelerysDo(t *testing.T) {
 			p := workflow.New(workflow.After(req))
 			var err error
 			if test.joined {
-				p = workflow.New(workflow.Joined(req))
+				p = workflow.New(joined(req))
 				_, err = p.Start(*f.Chord, codec.Raw(test.result))
 			} else {
 				err = p.Succeed(f, codec.Raw(test.result))

@@ -15,8 +15,8 @@ import (
 
 // Origin is where a workflow starts: at a client, or at a task that it follows.
 type Origin struct {
-	// ID of the task or the chord that the calls follow; "" at a client. What has no id gets one that is made of it and its place, so that
-	// a task that runs twice sends the same calls twice; without it ids are random.
+	// ID of the task that the calls follow, or of the chord, of which any task may be the last one; "" at a client. What has no id gets one
+	// that is made of it and its place, so that a task that runs twice sends the same calls twice; without it ids are random.
 	ID string
 	// ParentID and RootID of the calls; without a root each call that starts is its own.
 	ParentID, RootID string
@@ -30,14 +30,6 @@ type Origin struct {
 // After is the origin of what follows a task.
 func After(req *task.Request) Origin {
 	return Origin{ID: req.ID, ParentID: req.ID, RootID: cmp.Or(req.RootID, req.ID), ReplyTo: req.ReplyTo}
-}
-
-// Joined is the origin of the body of the chord that a task belongs to. Any task of the header may be the last one: the ids do not tell
-// which it was.
-func Joined(req *task.Request) Origin {
-	o := After(req)
-	o.ID = cmp.Or(req.Group, req.ID)
-	return o
 }
 
 // Plan is what is to be done, in this order: the chords are noted, then the calls sent.

@@ -32,33 +32,3 @@ func behind(ref, before task.Ref) task.Ref {
 	first.Parent = &before
 	return ref
 }
-
-// IDs returns the id of every task in the plan whose outcome somebody may wait for: of those that are sent now, and of those that follow
-// them. What is linked to a task has no id before it is sent.
-func (p *Plan) IDs() []string {
-	var list ids
-	for i := range p.Calls {
-		list.add(&p.Calls[i])
-	}
-	for i := range p.Chords {
-		list.add(&p.Chords[i].Body)
-	}
-	return list
-}
-
-type ids []string
-
-func (l *ids) add(s *task.Signature) {
-	if s.Type == "" {
-		*l = append(*l, s.ID)
-	}
-	for i := range s.Tasks {
-		l.add(&s.Tasks[i])
-	}
-	if s.Body != nil {
-		l.add(s.Body)
-	}
-	for i := range s.Chain {
-		l.add(&s.Chain[i])
-	}
-}

@@ -89,7 +89,7 @@ func (m *machine) call(s task.Signature) {
 	if other, replaced := m.replaces[s.Task]; replaced {
 		m.follow(workflow.After(req), func(p *workflow.Plan) error {
 			_, err := p.Replace(req, f, other)
-			if !slices.Contains(p.IDs(), s.ID) {
+			if !slices.Contains(idsOf(p), s.ID) {
 				m.t.Errorf("nothing of %s has the id of %s", notation(other), s.Task)
 			}
 			return err
@@ -149,7 +149,7 @@ func (m *machine) end(s task.Signature, body *task.Signature, result any, req *t
 		m.runs[chord.Header.ID]++
 		req := &task.Request{ID: s.ID, Group: s.GroupID, RootID: "root"}
 		results := m.value(chord.Header)
-		m.follow(workflow.Joined(req), func(p *workflow.Plan) error {
+		m.follow(joined(req), func(p *workflow.Plan) error {
 			_, err := p.Start(*body, results)
 			return err
 		})
@@ -239,7 +239,7 @@ func TestRandomWorkflowsComeToWhatTheySay(t *testing.T) {
 		if want := m.evaluator.value(s, "x"); !m.same(ref, want) {
 			t.Errorf("%s = %s, want %s", what, text(m.value(ref)), text(want))
 		}
-		for _, id := range append(plan.IDs(), ref.AllTasks()...) {
+		for _, id := range append(idsOf(plan), ref.AllTasks()...) {
 			if m.results[id] == nil {
 				t.Errorf("%s: nothing comes of %s", what, m.named[id])
 			}
