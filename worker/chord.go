@@ -118,7 +118,8 @@ func (e *execution) failBody(ctx context.Context, body task.Signature, why error
 	}
 	for _, s := range lost {
 		origin := workflow.Origin{ID: s.ID, ParentID: s.ID, RootID: workflow.After(e.req).RootID, ReplyTo: e.req.ReplyTo}
-		if err := e.callErrbacks(ctx, origin, s.LinkError); err != nil {
+		request := task.FailedRequest{ID: s.ID, Task: s.Task, RootID: origin.RootID, ParentID: s.ParentID, Group: s.GroupID}
+		if err := e.callErrbacks(ctx, failedTask{origin, request, failed}, s.LinkError); err != nil {
 			return err
 		}
 	}

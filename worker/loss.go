@@ -34,21 +34,22 @@ func (e *execution) tell(ctx context.Context, v verdict, meta task.Meta) error {
 		}
 	}
 	if meta.State == task.Failure {
-		if err := e.callErrbacks(ctx, workflow.After(e.req), e.Errbacks); err != nil {
+		failed := failedTask{workflow.After(e.req), e.failedRequest(), meta}
+		if err := e.callErrbacks(ctx, failed, e.Errbacks); err != nil {
 			return err
 		}
 	}
 	return e.join(ctx, meta, e.req.GroupIndex, e.Chord)
 }
 
-// callErrbacks calls them with the id of the task at the origin, which has failed. One that can never be called is no reason to fail: the
+// callErrbacks calls them with the id of the task that has failed, or with what is known of it. One that can never be called is no reason to fail: the
 // task has failed, and there is nobody else to tell.
-func (e *execution) callErrbacks(ctx context.Context, failed workflow.Origin, errbacks []task.Signature) error {
+func (e *execution) callErrbacks(ctx context.Context, failed failedTask, errbacks []task.Signature) error {
 	if len(errbacks) == 0 {
 		return nil
 	}
-	plan := workflow.New(failed)
-	id, err := e.req.Codec.Marshal(failed.ID)
+	plan := workflow.New(failed.Origin)
+	id, err := e.req.Codec.Marshal(failed.Origin.ID)
 	if err == nil {
 		err = plan.Fail(workflow.Followers{Errbacks: errbacks}, id)
 	}
@@ -58,14 +59,14 @@ func (e *execution) callErrbacks(ctx context.Context, failed workflow.Origin, er
 		}
 	}
 	if err != nil {
-		return e.uncalled(ctx, failed.ID, err)
+		return e.uncalled(ctx, failed.Origin.ID, err)
 	}
-	if failed.ID != e.req.ID { // other workers may fail the same body of a chord
+	if failed.Origin.ID != e.req.ID { // other workers may fail the same body of a chord
 		stake(plan.Calls)
 	}
 	for _, s := range plan.Calls {
-		if err := e.publish(ctx, s); err != nil {
-			if err := e.uncalled(ctx, failed.ID, err); err != nil {
+		if err := e.publish(ctx, e.informed(s, failed)); err != nil {
+			if err := e.uncalled(ctx, failed.Origin.ID, err); err != nil {
 				return err
 			}
 		}
