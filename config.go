@@ -58,6 +58,9 @@ type Config struct {
 	// InheritPriority gives a task that is sent from within another one that one's priority, unless it has its own
 	// (task_inherit_parent_priority).
 	InheritPriority bool
+	// ErrbacksOnHeader has what is called when a chord fails called for each failed task of its header, too
+	// (task_allow_error_cb_on_chord_header).
+	ErrbacksOnHeader bool
 	// Accept are the serializers of the messages that are read, "json", "msgpack" and "auth", or their content types; nil means json.
 	// All others are refused (accept_content). Replies to rpc:// may be JSON in any case.
 	Accept []string

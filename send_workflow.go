@@ -66,7 +66,7 @@ func (a *App) plan(ctx context.Context, s task.Signature, replyTo string) (*work
 	if err := s.Validate(); err != nil {
 		return nil, task.Ref{}, &unsendable{err}
 	}
-	origin := workflow.Origin{ParentID: s.ParentID, RootID: s.RootID, ReplyTo: replyTo}
+	origin := workflow.Origin{ParentID: s.ParentID, RootID: s.RootID, ReplyTo: replyTo, ErrbacksOnHeader: a.cfg.ErrbacksOnHeader}
 	if parent := task.FromContext(ctx); parent != nil {
 		origin.ParentID = cmp.Or(origin.ParentID, parent.ID)
 		origin.RootID = cmp.Or(origin.RootID, parent.RootID, parent.ID)

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/broker"
@@ -97,6 +99,33 @@ func TestAChordWhoseHeaderFailsFails(t *testing.T) {
 			metas, err := header.Outcomes(t.Context())
 			if err != nil || len(metas) != 2 || metas[0].State != task.Success || metas[1].State != task.Failure {
 				t.Errorf("outcomes of the header = %+v, %v", metas, err)
+			}
+		})
+	}
+}
+
+func TestAnErrbackOfAChordIsCalledForItsHeaderWhereThatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, onHeader := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			var calls []int // how many arguments they had: the id of the body, or none as the header's are immutable
+			cleanUp := task.Raw("tasks.clean", task.HandlerFunc(func(_ context.Context, req *task.Request) (any, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				calls = append(calls, len(req.Args))
+				return 0, nil
+			}))
+			app := newApp(t, taskq.Config{BrokerURL: "memory://", ErrbacksOnHeader: onHeader}, sums(), fails(), cleanUp)
+			work(t, app)
+			chord := canvas.Chord([]task.Signature{{Task: "tasks.fail"}}, sum())
+			if _, err := app.Send(t.Context(), chord.With(task.LinkError(task.Signature{Task: "tasks.clean"}))); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			slices.Sort(calls)
+			if want := map[bool][]int{false: {1}, true: {0, 1}}[onHeader]; !slices.Equal(calls, want) {
+				t.Errorf("on header = %t: called with %v arguments, want %v", onHeader, calls, want)
 			}
 		})
 	}

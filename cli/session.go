@@ -147,6 +147,7 @@ func (s *Session) stores(cfg *taskq.Config) {
 	cfg.DefaultQueue = s.Config.Text("default_queue")
 	cfg.QueueType = broker.QueueType(strings.ToLower(s.Config.Text("queue_type")))
 	cfg.InheritPriority = s.Config.On("inherit_priority")
+	cfg.ErrbacksOnHeader = s.Config.On("errbacks_on_header")
 	cfg.Declare = s.declareMode()
 	cfg.Delays = amqp.Delays(strings.ToLower(s.Config.Text("delays")))
 	cfg.DeliveryTimeout = s.Config.Seconds("worker.delivery_timeout")

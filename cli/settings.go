@@ -46,6 +46,10 @@ func settings() config.Table {
 			Help: "tasks that are sent by a task have its priority, unless they have their own",
 		},
 		{
+			Name: "errbacks_on_header", Kind: config.Switch, Default: "false",
+			Help: "what is called when a chord fails is called for each failed task of its header, too",
+		},
+		{
 			Name: "queue_type", Flag: "queue-type", Choices: []string{"classic", "quorum"}, Hint: "type",
 			Help: "type of the queues that are declared on RabbitMQ: classic or quorum; none leaves it to the server, as Celery does",
 		},
