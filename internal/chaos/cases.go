@@ -9,7 +9,7 @@ import (
 // Cases returns all cases, in the order of the table. The random one at the end goes on for the time given.
 func Cases(soak time.Duration) []Case {
 	return slices.Concat(brokerCases(), clusterCases(), lossCases(), silenceCases(), resourceCases(), topologyCases(), workerCases(),
-		stopCases(), messageCases(), delayCases(), waitCases(), flowCases(), databaseCases(), []Case{soakCase(soak)})
+		stopCases(), messageCases(), delayCases(), waitCases(), flowCases(), chordCases(), databaseCases(), []Case{soakCase(soak)})
 }
 
 // script is what a case does.

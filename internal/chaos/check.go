@@ -86,6 +86,7 @@ func Check(e Evidence) *Verdict {
 	h.early(v, e.Wait)
 	h.crowded(v)
 	h.hasty(v, e.Slots)
+	h.bodies(v)
 	recovery(v, e)
 	return v
 }
@@ -103,12 +104,14 @@ type history struct {
 	unknown  int
 	ran      map[string][]Ran // by id, in order of time
 	done     map[string]bool
-	times    map[attempt]int // how often it was completed
+	times    map[attempt]int           // how often it was completed
+	claims   map[string]map[Event]bool // of bodies: by which messages they ran
 }
 
 func gather(e Evidence) *history {
 	h := &history{
 		sent: map[string][]Sent{}, accepted: map[string]Kind{}, ran: map[string][]Ran{}, done: map[string]bool{}, times: map[attempt]int{},
+		claims: map[string]map[Event]bool{},
 	}
 	for _, s := range e.Sent {
 		h.sent[s.ID] = append(h.sent[s.ID], s)
@@ -123,6 +126,10 @@ func gather(e Evidence) *history {
 	ran := slices.Clone(e.Ran)
 	slices.SortStableFunc(ran, func(a, b Ran) int { return a.At.Compare(b.At) })
 	for _, r := range ran {
+		if strings.HasPrefix(string(r.Event), claims) {
+			h.claim(r)
+			continue
+		}
 		h.ran[r.ID] = append(h.ran[r.ID], r)
 		if r.Event == Done || r.Event == Failed && h.accepted[r.ID] == Panic { // which is all that can be done of it
 			h.done[r.ID] = true

@@ -53,6 +53,16 @@ func TestCheckFlagsWhatIsWrong(t *testing.T) {
 		"all is well":         {func(*tale) {}, ""},
 		"lost":                {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3) }, "1 lost"},
 		"cut off is not done": {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3); e.ran("x", 1, 3) }, "1 lost"},
+		"a body of one message": {func(e *tale) {
+			e.sent("x", chaos.Chord, chaos.Accepted, 5.1)
+			e.ran("x", 1, 5.2, "claim:a")
+			e.ran("x", 2, 5.3, "claim:a", chaos.Done)
+		}, ""},
+		"a body of two messages": {func(e *tale) {
+			e.sent("x", chaos.Chord, chaos.Accepted, 5.1)
+			e.ran("x", 1, 5.2, "claim:a", chaos.Done)
+			e.ran("x", 2, 5.3, "claim:b", chaos.Done)
+		}, "ran for more than one message: x (2)"},
 		"failed is not done":  {func(e *tale) { e.sent("x", chaos.Step, chaos.Accepted, 3); e.ran("x", 1, 3, chaos.Failed) }, "1 lost"},
 		"unknown may be lost": {func(e *tale) { e.sent("x", chaos.Step, chaos.Unknown, 3) }, ""},
 		"unknown, then accepted, and lost": {func(e *tale) {

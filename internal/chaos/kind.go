@@ -35,6 +35,8 @@ const (
 	Row     Kind = "row"     // sent in a transaction that is committed
 	Undone  Kind = "undone"  // sent in a transaction that is rolled back
 	Revoked Kind = "revoked" // revoked while it waits for its time
+	Chord   Kind = "chord"   // the body of a chord, which is sent whole
+	Member  Kind = "member"  // of the chord's header
 )
 
 // work are the arguments of the tasks that only take time.
@@ -83,7 +85,9 @@ func (k Kind) signature(id string, patience, countdown time.Duration) task.Signa
 		s.Task = taskRated
 	case Later, Spread, Revoked:
 		s.Countdown = countdown
-	case Step, Slow, Bad, Foreign, Row, Undone:
+	case Chord:
+		return chordOf(id, patience)
+	case Step, Slow, Bad, Foreign, Row, Undone, Member:
 	}
 	return s
 }

@@ -155,9 +155,11 @@ func (s *Sender) deliver(ctx context.Context, id string, kind Kind, work time.Du
 		err := s.call(call, kind, id, work)
 		cancel()
 		sent.End, sent.Outcome = time.Now(), outcome(err)
-		if err := s.ledger.Sent(sent); err != nil {
-			s.fail(err)
-			return err
+		for _, one := range tasksOf(sent) {
+			if err := s.ledger.Sent(one); err != nil {
+				s.fail(err)
+				return err
+			}
 		}
 		if sent.Outcome == Accepted || errors.Is(err, task.ErrDuplicateCall) || errors.Is(err, errUndone) {
 			return err

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -200,7 +201,7 @@ func (s *Scene) begin(ctx context.Context) error {
 		return err
 	}
 	s.sender, err = NewSender(taskq.Config{
-		BrokerURL: s.address(s.senders), ResultBackend: "disabled://", DefaultQueue: s.queue, QueueType: s.worker.QueueType, Logger: s.log,
+		BrokerURL: s.address(s.senders), ResultBackend: cmp.Or(s.sending, noResults), DefaultQueue: s.queue, QueueType: s.worker.QueueType, Logger: s.log,
 		LimitStore: s.worker.LimitStore,
 	}, s.Case.Load, ledger, s.queue, s.rng)
 	if err != nil {
@@ -268,7 +269,7 @@ func (s *Scene) end(ctx context.Context, goroutines int) error {
 	closing, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	errs = append(errs, s.sender.Close(closing))
-	for _, proxy := range []*instance.Proxy{s.senders, s.consumers, s.store} {
+	for _, proxy := range []*instance.Proxy{s.senders, s.consumers, s.store, s.results} {
 		if proxy != nil {
 			proxy.Close()
 		}
@@ -292,7 +293,7 @@ func (s *Scene) clear(ctx context.Context) error {
 	if s.sender != nil {
 		s.sender.abandon()
 	}
-	for _, proxy := range []*instance.Proxy{s.senders, s.consumers, s.store} {
+	for _, proxy := range []*instance.Proxy{s.senders, s.consumers, s.store, s.results} {
 		if proxy != nil {
 			proxy.Close()
 		}

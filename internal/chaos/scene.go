@@ -27,6 +27,9 @@ type Scene struct {
 	// The proxies: to the broker for the sender and for the workers, nil with a cluster; to the database, nil with a file.
 	senders, consumers, store *instance.Proxy
 
+	results *instance.Proxy // to the result store of the workers; nil: none
+	sending string          // the sender's result store; "": none
+
 	worker  WorkerConfig // what the next worker is told
 	workers []*process
 	old     []*process // that were killed

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,7 @@ type WorkerConfig struct {
 	Concurrency int
 	DeadLetters bool
 	LimitStore  string
+	Results     string // where outcomes are kept; "": nowhere
 	Outbox      string // the database of the outbox; "": none
 	StateDB     string // of the revoked
 	Batches     map[string]task.BatchPolicy
@@ -44,6 +46,9 @@ type WorkerConfig struct {
 	DeliveryTimeout time.Duration
 	Dir             string // of the ledgers
 }
+
+// noResults is the result store of tasks whose outcomes nobody looks at.
+const noResults = "disabled://"
 
 // IsWorker reports whether this process is to be a worker; then it calls RunWorker and nothing else.
 func IsWorker() bool { return os.Getenv(workerVariable) != "" }
@@ -67,7 +72,7 @@ func (c WorkerConfig) run() (err error) {
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	app, err := taskq.New(taskq.Config{
-		BrokerURL: c.BrokerURL, ResultBackend: "disabled://", DefaultQueue: c.Queue, QueueType: c.QueueType, WaitForBroker: true,
+		BrokerURL: c.BrokerURL, ResultBackend: cmp.Or(c.Results, noResults), DefaultQueue: c.Queue, QueueType: c.QueueType, WaitForBroker: true,
 		DeliveryTimeout: c.DeliveryTimeout, LimitStore: c.LimitStore, Outbox: outbox.Config{URL: c.Outbox},
 		Worker: c.options(), Logger: log,
 	})
@@ -87,6 +92,9 @@ func (c WorkerConfig) run() (err error) {
 	defer func() { err = errors.Join(err, ledger.Close()) }()
 	app.Use(record(ledger, os.Getpid(), func(err error) { log.Error("ledger", "error", err); os.Exit(2) }))
 	all := append(tasks(func() { os.Exit(3) }), recorder.Task())
+	if c.Results != "" {
+		all = append(all, chordTasks(ledger, os.Getpid())...)
+	}
 	if c.LimitStore != "" {
 		all = append(all, limitedTasks()...)
 	}
