@@ -15,7 +15,7 @@ const chordsAtLeast = 200
 // chordCases are those in which workers die with the tasks of chords, while these run and between the last one's outcome and the body.
 func chordCases() []Case {
 	kill := (*Scene).killWorker
-	load := Load{Kinds: []Kind{Chord}, Rate: 20, Work: 30 * time.Millisecond}
+	load := Load{Kinds: []Kind{Chord}, Rate: 12, Work: 30 * time.Millisecond}
 	pools := []pool.Kind{pool.Goroutines, pool.Threads}
 	return []Case{
 		{
@@ -40,8 +40,12 @@ func completeChords(ctx context.Context, s *Scene) error {
 	return accumulate(chordsAtLeast*(1+membersOf))(ctx, s)
 }
 
-// slowStore has a store answer after some time, so that a kill meets what is between two of its answers.
-const slowStore = 20 * time.Millisecond
+const (
+	// slowStore has a store answer after some time, so that a kill meets what is between two of its answers.
+	slowStore = 20 * time.Millisecond
+	// slowSettling is how long a task that is done may wait for such a store before its message is acknowledged.
+	slowSettling = 2 * time.Second
+)
 
 func resultsInRedis(ctx context.Context, s *Scene) error {
 	url, err := s.world.limits(ctx)
@@ -52,6 +56,7 @@ func resultsInRedis(ctx context.Context, s *Scene) error {
 		return err
 	}
 	s.results.Delay(instance.ToServer, slowStore, 0)
+	s.settling = slowSettling
 	s.worker.Results, s.sending = s.results.URL, url
 	return nil
 }
@@ -59,6 +64,7 @@ func resultsInRedis(ctx context.Context, s *Scene) error {
 func resultsInPostgres(_ context.Context, s *Scene) error {
 	s.worker.Results, s.sending = s.worker.Database, s.worker.Database
 	s.store.Delay(instance.ToServer, slowStore, 0)
+	s.settling = slowSettling
 	return nil
 }
 

@@ -27,8 +27,9 @@ type Scene struct {
 	// The proxies: to the broker for the sender and for the workers, nil with a cluster; to the database, nil with a file.
 	senders, consumers, store *instance.Proxy
 
-	results *instance.Proxy // to the result store of the workers; nil: none
-	sending string          // the sender's result store; "": none
+	results  *instance.Proxy // to the result store of the workers; nil: none
+	settling time.Duration   // how long an acknowledgement may be on its way when it waits for a slow store; 0: ackDelay
+	sending  string          // the sender's result store; "": none
 
 	worker  WorkerConfig // what the next worker is told
 	workers []*process
@@ -78,7 +79,7 @@ const (
 
 // strike breaks something, waits, mends it, and notes when.
 func (s *Scene) strike(ctx context.Context, f fault) error {
-	w := Window{Fault: f.name, Begin: time.Now(), Before: max(f.before, ackDelay), After: notice}
+	w := Window{Fault: f.name, Begin: time.Now(), Before: max(f.before, ackDelay, s.settling), After: notice}
 	w.Harmless, w.Repeats, w.Moves = f.harmless, f.repeats, f.moves
 	if !f.forgets && (!f.moves || f.besides > 0 || !s.Case.Load.waits()) {
 		w.Limit = (s.inHand() + f.besides) * max(1, f.repeats)
