@@ -32,7 +32,7 @@ func (s *steps) run() *task.Task[struct{}, int] {
 		s.mu.Lock()
 		s.runs.WriteByte(task.FromContext(ctx).Queue[0])
 		s.mu.Unlock()
-		<-time.After(5 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 		return 0, nil
 	})
 }
@@ -67,9 +67,10 @@ func TestAWorkerTakesFromRabbitMQsQueuesByWeightOrInStrictOrder(t *testing.T) {
 			s.send(t, app, n, "low", "high")
 			runWorker(t, app)
 			eventually(t, "all have run", func() bool { return len(s.String()) == 2*n })
-			// A queue that is slow to send its next delivery passes its turn, so that there may be some more of low.
+			// A queue that is slow to send its next delivery passes its turn, so that there may be some more of low; without
+			// an order it would be half of them.
 			early := strings.Count(s.String()[:n], "l")
-			if most := n / 10; name == "strict" && early > most {
+			if most := n / 5; name == "strict" && early > most {
 				t.Errorf("%d of the first %d are of low in the strict order: %s", early, n, s)
 			}
 			if least, most := n/8, n/2-n/10; name == "weights" && (early < least || early > most) {
