@@ -195,6 +195,15 @@ func stake(calls []task.Signature) {
 	}
 }
 
+// claimID is what a body is claimed under. A chord that takes the place of a body has one with the same id, which is not a second message
+// of the first.
+func claimID(req *task.Request) string {
+	if req.ReplacedNesting == 0 {
+		return req.ID
+	}
+	return fmt.Sprintf("%s/%d", req.ID, req.ReplacedNesting)
+}
+
 // claimed reports whether the request counts: it does unless it is a chord's body, and another message of it counts. That one is dropped.
 // While the store does not answer, the request waits.
 func (w *Worker) claimed(ctx context.Context, e *execution) bool {
@@ -205,7 +214,7 @@ func (w *Worker) claimed(ctx context.Context, e *execution) bool {
 	}
 	attempt, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
-	mine, err := joiner.ClaimBody(attempt, e.req.ID, claim)
+	mine, err := joiner.ClaimBody(attempt, claimID(e.req), claim)
 	switch {
 	case err != nil && !isFinal(err) && ctx.Err() == nil:
 		w.log.WarnContext(ctx, "body of a chord could not be claimed and waits", "task", e.req.DisplayName(), "id", e.req.ID, "error", err)

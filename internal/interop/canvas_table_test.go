@@ -210,6 +210,9 @@ func replaceRows() []canvasRow {
 		row("replaced in a header by a group", chordOf(same(), in(groupOf(add(1), add(2))), add(3)), []any{[]any{1, 2}, 3}).
 			unlike("Celery does not keep the order of the group"),
 		row("replaced body", chordOf(in(chainOf(add(1), add(2))), add(1), add(2)), 3),
+		row("body replaced by a group", chordOf(in(groupOf(add(1), add(2))), add(1), add(2)), []any{1, 2}).
+			unlike("Celery does not keep the order of the group"),
+		row("body replaced by a chord", chordOf(in(chordOf(in(chordOf(total(), add(1), add(2))), add(1), add(2))), add(1), add(2)), 3),
 		row("replaced by what fails", chordOf(same(), in(chainOf(add(1), boom("boom"))), add(3)), nil).
 			failsWith("ChordError: Dependency ID raised ValueError('boom')"),
 		row("added to a chord", chordOf(total(), call1("cv.grow", 5, argument(add(7))), add(1)), 13), // Celery has no order for it
