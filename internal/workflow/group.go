@@ -89,12 +89,20 @@ func placed(s task.Signature, group string, index int, chord *task.Signature) ta
 		if chord != nil { // its members count for the chord
 			s.ID, s.Tasks = group, slices.Clone(s.Tasks)
 			for i, m := range s.Tasks { // Celery would put those of a chord's body in the group of the chord's header
-				s.Tasks[i] = placed(m, group, i, m.Chord)
+				s.Tasks[i] = placed(m, group, placeIn(index, i), m.Chord)
 			}
 		}
 	}
 	s.GroupID, s.GroupIndex, s.Chord = group, index, chord
 	return s
+}
+
+// placeIn is the place of the ith member of a group that has a place itself, or none: behind all that have one.
+func placeIn(index, i int) int {
+	if index < 0 {
+		return index
+	}
+	return i
 }
 
 // weigh counts the signatures in one and those that follow.

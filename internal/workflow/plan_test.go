@@ -358,6 +358,9 @@ func TestAChordWaitsForWhatItsTasksAdd(t *testing.T) {
 	if last.GroupID != "G" || last.Chord == nil || last.ID != "G" || last.Tasks[0].ID != one[0] {
 		t.Errorf("the last step is %s in %s", last.ID, last.GroupID)
 	}
+	if b, c := last.Tasks[0], last.Tasks[1]; b.GroupIndex != -1 || c.GroupIndex != -1 {
+		t.Errorf("places %d and %d among the header's tasks, want none: behind them", b.GroupIndex, c.GroupIndex)
+	}
 }
 
 func TestAPolledChordIsUnlockedAsCeleryDoes(t *testing.T) {

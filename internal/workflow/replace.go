@@ -45,7 +45,7 @@ func (p *Plan) Extend(req *task.Request, f Followers, s task.Signature, n int) (
 	if err != nil {
 		return nil, err
 	}
-	s = placed(s, req.Group, req.GroupIndex, f.Chord)
+	s = placed(s, req.Group, -1, f.Chord) // no place in the header, where Celery gives it the place of the task: what is added stands behind
 	return refOf(&s).Tasks(), p.emit(s, nil)
 }
 
