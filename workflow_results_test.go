@@ -13,6 +13,21 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
+func TestChunksAreAListOfLists(t *testing.T) {
+	t.Parallel()
+	app := newApp(t, taskq.Config{BrokerURL: "memory://"}, add())
+	work(t, app)
+	chunks := canvas.Chunks(task.Signature{Task: add().Spec().Name}, [][]int{{1, 2}, {3, 4}, {5, 6}}, 2)
+	sent, err := app.Send(t.Context(), chunks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := task.ResultAs[[][]int](sent).Get(t.Context())
+	if want := [][]int{{3, 7}, {11}}; err != nil || !slices.EqualFunc(values, want, slices.Equal) {
+		t.Errorf("values = %v, %v; want %v", values, err, want)
+	}
+}
+
 func TestAGroupThatWasSavedIsFoundElsewhere(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range stores(t) {

@@ -1,6 +1,10 @@
 package canvas
 
-import "github.com/seed-399731e2/taskq/task"
+import (
+	"slices"
+
+	"github.com/seed-399731e2/taskq/task"
+)
 
 // Chain calls one task after the other, each with the result of the one before in front of its arguments, unless it is immutable. Its result
 // is that of the last one.
@@ -38,11 +42,19 @@ func Starmap[T any](t task.Signature, items [][]T) task.Signature {
 	return each("celery.starmap", t, items)
 }
 
-// Chunks is Starmap in parts of n items, which run side by side. Its result is the list of the parts' results.
+// Chunks is Starmap in parts of n items, which run side by side: a group, as Celery's chunks become once they are sent. Its result is the
+// list of the parts' results, and what follows it gets that list, as with any group; a single part is no group where something follows.
 func Chunks[T any](t task.Signature, items [][]T, n int) task.Signature {
-	s := each("celery.chunks", t, items)
-	s.Kwargs["n"] = n
-	return s
+	if n < 1 {
+		s := each("celery.chunks", t, items) // which says what is wrong once it is sent
+		s.Kwargs["n"] = n
+		return s
+	}
+	group := task.Signature{Task: "celery.group", Type: "group", Tasks: make([]task.Signature, 0, (len(items)+n-1)/n)}
+	for part := range slices.Chunk(items, n) {
+		group.Tasks = append(group.Tasks, Starmap(t, part))
+	}
+	return group
 }
 
 func each[T any](name string, t task.Signature, items []T) task.Signature {

@@ -78,8 +78,8 @@ func ExampleStarmap() {
 func ExampleChunks() {
 	add := task.Signature{Task: "tasks.add"}
 	flow := canvas.Chunks(add, [][]int{{1, 1}, {2, 2}, {3, 3}}, 2) // two tasks: of two items and of one
-	fmt.Println(flow.Task, flow.Kwargs["n"])
-	// Output: celery.chunks 2
+	fmt.Println(canvas.Repr(flow))
+	// Output: group([[tasks.add(*x) for x in [[1, 1], [2, 2]]], [tasks.add(*x) for x in [[3, 3]]]])
 }
 
 func ExampleStamp() {
@@ -112,7 +112,7 @@ func ExampleThen() {
 	first := canvas.Call(add, Sum{X: 2, Y: 2})
 	both := canvas.Then(first, canvas.All(canvas.Feed(add, x, Sum{Y: 1}), canvas.Feed(add, x, Sum{Y: 2})))
 	flow := canvas.Then(both, canvas.Of(total)) // canvas.Then(first, canvas.Of(total)) does not compile: an int is no []int
-	fmt.Println(canvas.Repr(flow.Sig()))
+	fmt.Println(flow)
 	// Output: tasks.add(2, 2) | %total([add(1), add(2)])
 }
 
@@ -120,14 +120,14 @@ func ExampleAfter() {
 	clean := task.Remote[struct{}, string]("tasks.clean")
 	add := task.New("tasks.add", add)
 	flow := canvas.After(canvas.Call(clean, struct{}{}), canvas.Call(add, Sum{X: 1, Y: 1})) // which gets no string
-	fmt.Println(canvas.Repr(flow.Sig()))
+	fmt.Println(flow)
 	// Output: tasks.clean() | add(1, 1)
 }
 
 func ExampleEach() {
 	add, total := task.New("tasks.add", add), task.New("tasks.total", total)
 	flow := canvas.Then(canvas.Each(add, []Sum{{X: 1, Y: 1}, {X: 2, Y: 2}}), canvas.Of(total))
-	fmt.Println(canvas.Repr(flow.Sig()))
+	fmt.Println(flow)
 	// Output: [tasks.add(*x) for x in [[1, 1], [2, 2]]] | tasks.total()
 }
 

@@ -91,6 +91,9 @@ func All[In, Out any](flows ...Flow[In, Out]) Flow[In, []Out] {
 // As gives a workflow types that the compiler cannot know.
 func As[In, Out any](s task.Signature) Flow[In, Out] { return Flow[In, Out]{s.Clone()} }
 
+// String is how Celery prints the workflow. See Repr.
+func (f Flow[In, Out]) String() string { return Repr(f.sig) }
+
 // Sig is the flow without its types: what is sent.
 func (f Flow[In, Out]) Sig() task.Signature { return f.sig.Clone() }
 

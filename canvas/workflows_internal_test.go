@@ -19,6 +19,13 @@ func one() task.Signature                          { return Group(add(1)) }
 func none() task.Signature                         { return Group() }
 func joined() task.Signature                       { return Chord(calls(add(1), add(2)), xsum()) }
 
+// chunked is what Celery's chunks are before they are sent as a group.
+func chunked(items [][]int, n int) task.Signature {
+	s := each("celery.chunks", add(), items)
+	s.Kwargs["n"] = n
+	return s
+}
+
 func calls(list ...task.Signature) []task.Signature { return list }
 
 func counted(n int) iter.Seq[int] {
@@ -185,7 +192,7 @@ func workflows() map[string]task.Signature {
 		"map of many":  Map(add(), slices.Collect(counted(50))),
 		"map":          Map(add(), []int{1, 2, 3}),
 		"starmap":      Starmap(add(), [][]int{{1, 1}, {2, 2}}),
-		"chunks":       Chunks(add(), [][]int{{1, 1}, {2, 2}, {3, 3}}, 2),
+		"chunks":       chunked([][]int{{1, 1}, {2, 2}, {3, 3}}, 2),
 		"chain of map": pipe(pipe(add(1), Map(add(), []int{1, 2})), xsum()),
 	}
 }
