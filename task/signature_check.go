@@ -3,12 +3,10 @@ package task
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 )
 
 // validate names the place in a workflow: "chain[1]: group[0]: …".
-func (s Signature) validate() error {
+func (s *Signature) validate() error {
 	switch {
 	case s.Task == "":
 		return errors.New("the call names no task")
@@ -23,19 +21,19 @@ func (s Signature) validate() error {
 			return fmt.Errorf("%s: argument %d: %w", s.Task, i, err)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Kwargs)) {
-		if err := validArgument(s.Kwargs[name]); err != nil {
+	for name, v := range s.Kwargs {
+		if err := validArgument(v); err != nil {
 			return fmt.Errorf("%s: argument %s: %w", s.Task, name, err)
 		}
 	}
 	if n, ok := s.Kwargs["n"].(int); ok && s.Task == "celery.chunks" && n < 1 {
 		return fmt.Errorf("celery.chunks: parts of %d items: want 1 or more", n)
 	}
-	return s.CallOptions.validate(Signature.validate)
+	return s.CallOptions.validate(true)
 }
 
 // validParts looks at what a workflow is made of.
-func (s Signature) validParts() error {
+func (s *Signature) validParts() error {
 	switch {
 	case s.Type == "" && (s.Tasks != nil || s.Body != nil):
 		return fmt.Errorf("%s: a task has no parts: its type must be chain, group or chord", s.Task)
@@ -50,8 +48,8 @@ func (s Signature) validParts() error {
 	if s.Type == "chord" {
 		place = "header of the chord"
 	}
-	for i, part := range s.Tasks {
-		if err := part.validate(); err != nil {
+	for i := range s.Tasks {
+		if err := s.Tasks[i].validate(); err != nil {
 			return fmt.Errorf("%s[%d]: %w", place, i, err)
 		}
 	}
@@ -72,8 +70,8 @@ func validArgument(v any) error {
 	case Signature:
 		return v.validate()
 	case []Signature:
-		for i, s := range v {
-			if err := s.validate(); err != nil {
+		for i := range v {
+			if err := v[i].validate(); err != nil {
 				return fmt.Errorf("[%d]: %w", i, err)
 			}
 		}
