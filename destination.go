@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/internal/wire"
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -45,7 +46,7 @@ func (a *App) destination(ctx context.Context, s task.Signature) (Destination, e
 	note("the call")
 	s = s.Complete(a.registry.Lookup(s.Task), task.CallOptions{})
 	note("the task")
-	if r, options := a.router.find(ctx, s); r != nil {
+	if r, options := a.router.find(ctx, routedAs(s)); r != nil {
 		if r.route.Func != nil {
 			if err := checkRoute(options, a.queues); err != nil {
 				return d, &unsendable{fmt.Errorf("%s: %w", r.text, err)}
@@ -68,4 +69,31 @@ func (a *App) destination(ctx context.Context, s task.Signature) (Destination, e
 	}
 	d.Call = s
 	return d, nil
+}
+
+// routedAs is a call as the routes see it: one of Celery's own tasks that does the work of another one goes where that one goes
+// (celery/canvas.py, _basemap.apply_async; celery/backends/base.py, fallback_chord_unlock).
+func routedAs(s task.Signature) task.Signature {
+	var inside any
+	switch s.Task {
+	case "celery.map", "celery.starmap", "celery.chunks":
+		inside = s.Kwargs["task"]
+	case "celery.chord_unlock":
+		if len(s.Args) > 1 {
+			inside = s.Args[1]
+		}
+	}
+	switch v := inside.(type) {
+	case task.Signature:
+		for len(v.Tasks) > 0 {
+			v = v.Tasks[0]
+		}
+		s.Task = cmp.Or(v.Task, s.Task)
+	case codec.Raw:
+		var named struct{ Task string }
+		if (codec.JSON{}).Unmarshal(v, &named) == nil {
+			s.Task = cmp.Or(named.Task, s.Task)
+		}
+	}
+	return s
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/canvas"
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -91,6 +93,26 @@ func TestTheFirstRouteThatFitsDecides(t *testing.T) {
 }
 
 // What a route says of a call goes behind what the call and its task say, and before the defaults of all calls.
+func TestWhatCeleryRunsForATaskGoesWhereTheTaskGoes(t *testing.T) {
+	t.Parallel()
+	app := newApp(t, taskq.Config{Routes: taskq.Routes{{Match: "feed.*", Queue: "feeds"}, {Match: "celery.*", Queue: "wrong"}}})
+	feed := task.Signature{Task: "feed.add"}
+	decoded := codec.Raw(`{"task": "feed.add", "args": [], "kwargs": {}, "options": {}, "subtask_type": null, "immutable": false}`)
+	for name, call := range map[string]task.Signature{
+		"map":              canvas.Map(feed, []int{1}),
+		"starmap":          canvas.Starmap(feed, [][]int{{1}}),
+		"chunks":           {Task: "celery.chunks", Kwargs: map[string]any{"task": feed, "it": [][]int{{1}}, "n": 1}},
+		"decoded":          {Task: "celery.map", Kwargs: map[string]any{"task": decoded}},
+		"unlock":           {Task: "celery.chord_unlock", Args: []any{"group", feed}},
+		"unlock of chains": {Task: "celery.chord_unlock", Args: []any{"group", canvas.Chain(feed, task.Signature{Task: "other"})}},
+	} {
+		d, err := app.Destination(t.Context(), call)
+		if err != nil || d.Call.Queue != "feeds" || d.Call.Task != call.Task {
+			t.Errorf("%s: %s goes to %q, %v; want feeds", name, d.Call.Task, d.Call.Queue, err)
+		}
+	}
+}
+
 func TestARouteGivesOptionsThatAreLeftOpen(t *testing.T) {
 	t.Parallel()
 	app := newApp(t, taskq.Config{
