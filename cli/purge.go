@@ -19,7 +19,8 @@ func purgeCommand() Command {
 		Short: "Delete the messages that wait in queues",
 		Long: `Delete the messages that wait in the queues. There is no way to get them back.
 
-It asks first; without a terminal to ask on, --force is needed. Messages that workers hold already are not deleted.`,
+It asks first; without a terminal to ask on, --force is needed. Messages that workers hold already are not deleted.
+A chord that waits for a task whose message is deleted waits on; revoke it to tell those who wait for it.`,
 		Example: `purge
 purge -Q mail,reports --force`,
 		Settings: []string{"worker.queues", "worker.exclude_queues"},
