@@ -123,6 +123,8 @@ func TestAnErrbackOfAChordIsCalledForItsHeaderWhereThatIsAskedFor(t *testing.T) 
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
+			mu.Lock()
+			defer mu.Unlock()
 			slices.Sort(calls)
 			if want := map[bool][]int{false: {1}, true: {0, 1}}[onHeader]; !slices.Equal(calls, want) {
 				t.Errorf("on header = %t: called with %v arguments, want %v", onHeader, calls, want)

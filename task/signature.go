@@ -172,7 +172,7 @@ func (c CallOptions) Times(now time.Time) (eta, expires time.Time) {
 // Validate refuses what no peer could run, in the call, in what a workflow is made of and in the calls that follow it; it names the place and
 // the option.
 func (s Signature) Validate() error {
-	if err := s.validate(); err != nil {
+	if err := validSignature(&s); err != nil {
 		return fmt.Errorf("task: %w", err)
 	}
 	return nil
@@ -181,21 +181,21 @@ func (s Signature) Validate() error {
 // Validate refuses what no peer could run; it names the option. Of workflows that follow it does not look at how they are made: whoever
 // passes a call on must not lose it for what comes later.
 func (c CallOptions) Validate() error {
-	if err := c.validate(false); err != nil {
+	if err := validOptions(&c, false); err != nil {
 		return fmt.Errorf("task: %w", err)
 	}
 	return nil
 }
 
 // named looks at the options alone.
-func (s *Signature) named() error {
+func named(s *Signature) error {
 	if s.Task == "" {
 		return errors.New("the call names no task")
 	}
-	return s.CallOptions.validate(false)
+	return validOptions(&s.CallOptions, false)
 }
 
-func (c *CallOptions) validate(deep bool) error {
+func validOptions(c *CallOptions, deep bool) error {
 	switch {
 	case c.SoftTimeLimit < 0 || c.TimeLimit < 0:
 		return errors.New("negative time limit")
@@ -215,17 +215,17 @@ func (c *CallOptions) validate(deep bool) error {
 			return err
 		}
 	}
-	return c.validFollowers(deep)
+	return validFollowers(c, deep)
 }
 
 // validFollowers looks at what is called after the task, and when deep at how it is made.
-func (c *CallOptions) validFollowers(deep bool) error {
+func validFollowers(c *CallOptions, deep bool) error {
 	if len(c.Link)+len(c.LinkError)+len(c.Chain) == 0 && c.Chord == nil {
 		return nil // as for most calls, at no cost
 	}
-	valid := (*Signature).named
+	valid := named
 	if deep {
-		valid = (*Signature).validate
+		valid = validSignature
 	}
 	for _, list := range []struct {
 		option string

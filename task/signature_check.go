@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// validate names the place in a workflow: "chain[1]: group[0]: …".
-func (s *Signature) validate() error {
+// validSignature names the place in a workflow: "chain[1]: group[0]: …".
+func validSignature(s *Signature) error {
 	switch {
 	case s.Task == "":
 		return errors.New("the call names no task")
 	case s.Type != "" && s.Type != "chain" && s.Type != "group" && s.Type != "chord":
 		return fmt.Errorf("%s: unknown type of signature %q: want chain, group, chord, or none for a task", s.Task, s.Type)
 	}
-	if err := s.validParts(); err != nil {
+	if err := validParts(s); err != nil {
 		return err
 	}
 	for i, v := range s.Args {
@@ -29,11 +29,11 @@ func (s *Signature) validate() error {
 	if n, ok := s.Kwargs["n"].(int); ok && s.Task == "celery.chunks" && n < 1 {
 		return fmt.Errorf("celery.chunks: parts of %d items: want 1 or more", n)
 	}
-	return s.CallOptions.validate(true)
+	return validOptions(&s.CallOptions, true)
 }
 
 // validParts looks at what a workflow is made of.
-func (s *Signature) validParts() error {
+func validParts(s *Signature) error {
 	switch {
 	case s.Type == "" && (s.Tasks != nil || s.Body != nil):
 		return fmt.Errorf("%s: a task has no parts: its type must be chain, group or chord", s.Task)
@@ -49,14 +49,14 @@ func (s *Signature) validParts() error {
 		place = "header of the chord"
 	}
 	for i := range s.Tasks {
-		if err := s.Tasks[i].validate(); err != nil {
+		if err := validSignature(&s.Tasks[i]); err != nil {
 			return fmt.Errorf("%s[%d]: %w", place, i, err)
 		}
 	}
 	if s.Body == nil {
 		return nil
 	}
-	if err := s.Body.validate(); err != nil {
+	if err := validSignature(s.Body); err != nil {
 		return fmt.Errorf("body of the chord: %w", err)
 	}
 	return nil
@@ -68,10 +68,10 @@ func validArgument(v any) error {
 	case error:
 		return v
 	case Signature:
-		return v.validate()
+		return validSignature(&v)
 	case []Signature:
 		for i := range v {
-			if err := v[i].validate(); err != nil {
+			if err := validSignature(&v[i]); err != nil {
 				return fmt.Errorf("[%d]: %w", i, err)
 			}
 		}

@@ -49,7 +49,7 @@ func (e *execution) callErrbacks(ctx context.Context, failed failedTask, errback
 		return nil
 	}
 	plan := workflow.New(failed.Origin)
-	id, err := e.req.Codec.Marshal(failed.Origin.ID)
+	id, err := e.req.Codec.Marshal(failed.ID)
 	if err == nil {
 		err = plan.Fail(workflow.Followers{Errbacks: errbacks}, id)
 	}
@@ -59,14 +59,14 @@ func (e *execution) callErrbacks(ctx context.Context, failed failedTask, errback
 		}
 	}
 	if err != nil {
-		return e.uncalled(ctx, failed.Origin.ID, err)
+		return e.uncalled(ctx, failed.ID, err)
 	}
-	if failed.Origin.ID != e.req.ID { // other workers may fail the same body of a chord
+	if failed.ID != e.req.ID { // other workers may fail the same body of a chord
 		stake(plan.Calls)
 	}
 	for _, s := range plan.Calls {
 		if err := e.publish(ctx, e.informed(s, failed)); err != nil {
-			if err := e.uncalled(ctx, failed.Origin.ID, err); err != nil {
+			if err := e.uncalled(ctx, failed.ID, err); err != nil {
 				return err
 			}
 		}

@@ -102,8 +102,8 @@ func djangoRows() []canvasRow {
 	rows := slices.Concat(chordRows(), nestedRows(), replaceRows(), failureRows())
 	rows = slices.DeleteFunc(rows, func(r canvasRow) bool { return r.name == "added to a chord" }) // of Celery's stores Redis alone has it
 	for i, r := range rows {                                                                       // django-celery-results names the task that failed only where it still finds it, so both is right
-		if strings.HasPrefix(r.fails, dependency) {
-			rows[i].fails = "ChordError: " + strings.TrimPrefix(r.fails, dependency)
+		if reason, ok := strings.CutPrefix(r.fails, dependency); ok {
+			rows[i].fails = "ChordError: " + reason
 		}
 	}
 	return rows
