@@ -28,7 +28,7 @@ func (a *App) allowChords(plan *workflow.Plan) error {
 	return nil
 }
 
-var errNoCount = fmt.Errorf("a chord needs a result store in which its tasks are counted, and rpc:// counts nothing: %w; set result_backend to redis://, "+
+var errNoCount = fmt.Errorf("a chord needs a result store in which its tasks are counted, which rpc:// and disabled:// do not: %w; set result_backend to redis://, "+
 	"postgres:// or sqlite:///, for the workers as well", errors.ErrUnsupported)
 
 // chords reports whether a chord is a call, in it, or among what follows it.

@@ -157,8 +157,11 @@ type BatchError struct {
 // Error counts the calls that were not sent and says why the first one was not.
 func (e *BatchError) Error() string {
 	failed := e.Unwrap()
-	if len(failed) == 0 {
+	switch {
+	case len(failed) == 0:
 		return "every task was sent"
+	case len(e.Errors) == 1:
+		return failed[0].Error()
 	}
 	return fmt.Sprintf("%d of %d tasks were not sent, the first one because: %s", len(failed), len(e.Errors), failed[0])
 }
