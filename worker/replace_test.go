@@ -110,6 +110,29 @@ func TestATaskAddsToItsChord(t *testing.T) {
 	})
 }
 
+// What takes the place of a task has its id, and adds calls of its own nevertheless.
+func TestWhatReplacesATaskAddsToTheChordAsWell(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log callLog
+		add := task.New("add", func(ctx context.Context, _ none) (int, error) {
+			nesting := task.FromContext(ctx).ReplacedNesting
+			if _, err := task.AddToChord(ctx, echo(nesting)); err != nil {
+				return 0, err
+			}
+			if nesting == 0 {
+				return 0, task.Replace(call("add", ""))
+			}
+			return 9, nil
+		})
+		h := start(t, plan{tasks: append(chordTasks(&log), add), limits: limitmem.New()})
+		h.apply(chord(call("body", "B"), call("add", "M"), call("ok", "")), nil)
+		if got := string(h.outcome("B").Result); got != "[9,7,0,1]" {
+			t.Errorf("body got %s", got)
+		}
+	})
+}
+
 func TestOnlyATaskOfAChordAddsToIt(t *testing.T) {
 	t.Parallel()
 	if _, err := task.AddToChord(t.Context(), echo(1)); !errors.Is(err, task.ErrNoTask) {

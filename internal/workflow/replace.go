@@ -41,7 +41,11 @@ func (p *Plan) Extend(req *task.Request, f Followers, s task.Signature, n int) (
 	if f.Chord == nil || req.Group == "" {
 		return nil, errors.New("the task belongs to no chord")
 	}
-	s, err := p.freeze(s, at("extend", n))
+	place := "extend"
+	if req.ReplacedNesting > 0 { // what took the place of a task has its id, and what both add is not the same
+		place += "." + strconv.Itoa(req.ReplacedNesting)
+	}
+	s, err := p.freeze(s, at(place, n))
 	if err != nil {
 		return nil, err
 	}
