@@ -225,7 +225,10 @@ func (w *Worker) claimed(ctx context.Context, e *execution) bool {
 	case err != nil && !errors.Is(err, result.ErrInvalid): // the worker stops
 		e.giveBack()
 		return false
-	case err == nil && !mine && e.claim():
+	case err == nil && !mine:
+		if !e.claim() {
+			return false
+		}
 		w.log.InfoContext(ctx, "body of a chord was sent twice: this message was dropped", "task", e.req.DisplayName(), "id", e.req.ID)
 		e.disown()                                   // what the call holds is the other one's
 		_ = w.settleDelivery(e.delivery, broker.Ack) // counted there
