@@ -30,7 +30,11 @@ var ErrNotInChord = errors.New("the task belongs to no chord")
 func AddToChord(ctx context.Context, s Signature) (id string, err error) {
 	add, ok := ctx.Value(joiningKey{}).(Joining)
 	if !ok {
-		return "", fmt.Errorf("task: add %s to the chord: %w", s.Task, ErrNoTask)
+		err = ErrNoTask
+		if FromContext(ctx) != nil {
+			err = ErrNotInChord
+		}
+		return "", fmt.Errorf("task: add %s to the chord: %w", s.Task, err)
 	}
 	if id, err = add(ctx, s); err != nil {
 		return "", fmt.Errorf("task: add %s to the chord: %w", s.Task, err)

@@ -94,7 +94,9 @@ func (e *execution) conclude(end ending) {
 // termination cancels the context and no more.
 func (e *execution) handle(ctx context.Context, slot *pool.Slot) ending {
 	ctx = task.WithUpdates(task.WithTrail(task.WithRequest(ctx, e.req), &e.trail), e.update)
-	ctx = task.WithJoining(ctx, e.extend)
+	if e.Chord != nil {
+		ctx = task.WithJoining(ctx, e.extend)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	e.interruptible(cancel)

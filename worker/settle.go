@@ -22,6 +22,7 @@ func (e *execution) finish(v verdict, result any) {
 		return
 	}
 	defer e.drop()
+	e.updates.end() // also of a task without an outcome: its chord must know what it has added
 	if v.state == task.Retried || v.disposition == broker.Requeue {
 		e.holdOn(ctx, v)
 	}
