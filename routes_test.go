@@ -92,7 +92,6 @@ func TestTheFirstRouteThatFitsDecides(t *testing.T) {
 	}
 }
 
-// What a route says of a call goes behind what the call and its task say, and before the defaults of all calls.
 func TestWhatCeleryRunsForATaskGoesWhereTheTaskGoes(t *testing.T) {
 	t.Parallel()
 	app := newApp(t, taskq.Config{Routes: taskq.Routes{{Match: "feed.*", Queue: "feeds"}, {Match: "celery.*", Queue: "wrong"}}})
@@ -113,6 +112,7 @@ func TestWhatCeleryRunsForATaskGoesWhereTheTaskGoes(t *testing.T) {
 	}
 }
 
+// What a route says of a call goes behind what the call and its task say, and before the defaults of all calls.
 func TestARouteGivesOptionsThatAreLeftOpen(t *testing.T) {
 	t.Parallel()
 	app := newApp(t, taskq.Config{
