@@ -112,6 +112,23 @@ func TestWhatCeleryRunsForATaskGoesWhereTheTaskGoes(t *testing.T) {
 	}
 }
 
+func TestWhatCeleryRunsForNobodyKnownGoesByItsOwnName(t *testing.T) {
+	t.Parallel()
+	app := newApp(t, taskq.Config{Routes: taskq.Routes{{Match: "celery.*", Queue: "own"}}})
+	for name, call := range map[string]task.Signature{
+		"map of nothing":          {Task: "celery.map"},
+		"map of what has no name": {Task: "celery.map", Kwargs: map[string]any{"task": task.Signature{}}},
+		"decoded, without a name": {Task: "celery.map", Kwargs: map[string]any{"task": codec.Raw(`{"args": []}`)}},
+		"decoded, no call":        {Task: "celery.starmap", Kwargs: map[string]any{"task": codec.Raw(`[1]`)}},
+		"unlock without a body":   {Task: "celery.chord_unlock", Args: []any{"group"}},
+	} {
+		d, err := app.Destination(t.Context(), call)
+		if err != nil || d.Call.Queue != "own" {
+			t.Errorf("%s: goes to %q, %v; want own", name, d.Call.Queue, err)
+		}
+	}
+}
+
 // What a route says of a call goes behind what the call and its task say, and before the defaults of all calls.
 func TestARouteGivesOptionsThatAreLeftOpen(t *testing.T) {
 	t.Parallel()
