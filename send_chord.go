@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/internal/wire"
@@ -126,6 +127,9 @@ func bodies(s task.Signature, yield func(*task.Signature)) {
 		yield(body)
 	}
 }
+
+// forgetWait bounds how long a chord that was not sent whole keeps its sender.
+const forgetWait = 5 * time.Second
 
 // forget deletes the notes of chords, which expire by themselves otherwise, or revokes what looks after them.
 func (w *shipment) forget(ctx context.Context, chords []workflow.Chord) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/internal/workflow"
@@ -209,6 +208,3 @@ func (w *shipment) end(ctx context.Context, s *sending) {
 	first.Parent = nil
 	task.TrailFrom(ctx).Add(first)
 }
-
-// forgetWait bounds how long a chord that was not sent whole keeps its sender.
-const forgetWait = 5 * time.Second
