@@ -55,6 +55,11 @@ type Embed struct {
 	Callbacks, Errbacks, Chain, Chord codec.Raw
 }
 
+// IsEmpty reports whether there is none of them.
+func (e *Embed) IsEmpty() bool {
+	return e.Callbacks == nil && e.Errbacks == nil && e.Chain == nil && e.Chord == nil
+}
+
 // DisplayName is the name for logs: Shadow when it is set.
 func (r *Request) DisplayName() string {
 	if r.Shadow != "" {

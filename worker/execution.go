@@ -25,6 +25,7 @@ type execution struct {
 	workflow.Followers
 	permits permits
 
+	running task.Run   // of the handler
 	trail   task.Trail // what the task, or the worker on its behalf, has sent
 	updates updates
 	added   atomic.Int32 // calls that the task has added to its chord
@@ -93,11 +94,7 @@ func (e *execution) conclude(end ending) {
 // handle runs the handler under the time limits. In a batch there is no slot that is this task's own: the batch has the limits, and a
 // termination cancels the context and no more.
 func (e *execution) handle(ctx context.Context, slot *pool.Slot) ending {
-	ctx = task.WithUpdates(task.WithTrail(task.WithRequest(ctx, e.req), &e.trail), e.update)
-	if e.Chord != nil {
-		ctx = task.WithJoining(ctx, e.extend)
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(task.WithRun(ctx, e.asRun()))
 	defer cancel(nil)
 	e.interruptible(cancel)
 	defer e.interruptible(nil)
@@ -114,6 +111,15 @@ func (e *execution) handle(ctx context.Context, slot *pool.Slot) ending {
 		end.cause = context.Cause(ctx)
 	}
 	return end
+}
+
+// asRun is what the handler's context carries.
+func (e *execution) asRun() *task.Run {
+	e.running = task.Run{Request: e.req, Trail: &e.trail, Update: e.update}
+	if e.Chord != nil {
+		e.running.Joining = e.extend
+	}
+	return &e.running
 }
 
 // interruptible says how to cancel the handler's context while it runs.
