@@ -1,9 +1,5 @@
 package codec
 
-import (
-	"unicode/utf8"
-)
-
 // MaxDepth is how deep arrays and objects may be nested when nothing else is said.
 const MaxDepth = 128
 
@@ -48,10 +44,10 @@ func (j JSON) Marshal(v any) ([]byte, error) {
 
 // Unmarshal implements Codec. After an error, *dst may be filled in part.
 func (j JSON) Unmarshal(data []byte, dst any) error {
-	if !utf8.Valid(data) {
-		return &formatError{text: "invalid UTF-8"}
+	s := j.scanner(data)
+	if err := s.valid(); err != nil {
+		return err
 	}
-	s := scanner{data: data, maxDepth: depth(j.MaxDepth)}
 	split, err := s.split(dst)
 	if !split {
 		whole := s // the decoder's is on the heap
@@ -61,45 +57,10 @@ func (j JSON) Unmarshal(data []byte, dst any) error {
 	if err != nil {
 		return err
 	}
-	if s.peek(); s.pos < len(data) {
-		return s.syntax("more data after the value")
-	}
-	return nil
+	return s.end()
 }
 
-// split does the hot part of decoding: messages are split, not decoded. packScanner has the same lines: shared through an interface or a
-// type parameter, they and the scanner go to the heap, and reading a message takes a fifth longer (BenchmarkDecode).
-func (s *scanner) split(dst any) (done bool, err error) {
-	switch dst := dst.(type) {
-	case *Raw:
-		*dst, err = s.skip()
-	case *[]Raw:
-		*dst = nil
-		if s.null() {
-			break
-		}
-		*dst = []Raw{}
-		err = s.list(func() error {
-			part, err := s.skip()
-			*dst = append(*dst, part)
-			return err
-		}, "a list")
-	case *map[string]Raw:
-		*dst = nil
-		if s.null() {
-			break
-		}
-		*dst = map[string]Raw{}
-		err = s.object(func(key string) error {
-			part, err := s.skip()
-			(*dst)[key] = part
-			return err
-		})
-	default:
-		return false, nil
-	}
-	return true, err
-}
+func (j JSON) scanner(data []byte) scanner { return scanner{data: data, maxDepth: depth(j.MaxDepth)} }
 
 func depth(limit int) int {
 	if limit > 0 {

@@ -15,6 +15,22 @@ type scanner struct {
 	depth, maxDepth int
 }
 
+// valid is an error for data that is no text; the scanner does not look at that again.
+func (s *scanner) valid() error {
+	if !utf8.Valid(s.data) {
+		return &formatError{text: "invalid UTF-8"}
+	}
+	return nil
+}
+
+// end is an error unless all was taken.
+func (s *scanner) end() error {
+	if s.peek(); s.pos < len(s.data) {
+		return s.syntax("more data after the value")
+	}
+	return nil
+}
+
 func (s *scanner) syntax(format string, args ...any) error {
 	return &formatError{text: fmt.Sprintf("byte %d: ", s.pos) + fmt.Sprintf(format, args...)}
 }
@@ -82,6 +98,11 @@ func (s *scanner) list(element func() error, want string) error {
 
 // object calls member with the cursor on the value of each key.
 func (s *scanner) object(member func(key string) error) error {
+	return s.each(func(key []byte) error { return member(string(key)) })
+}
+
+// each is object without memory for the keys.
+func (s *scanner) each(member func(key []byte) error) error {
 	if s.peek() != '{' {
 		return s.mismatch("an object")
 	}
@@ -97,7 +118,7 @@ func (s *scanner) object(member func(key string) error) error {
 			return err
 		}
 		if err := member(key); err != nil {
-			return inMember(err, key)
+			return inMember(err, string(key))
 		}
 		switch s.peek() {
 		case ',':
@@ -110,16 +131,19 @@ func (s *scanner) object(member func(key string) error) error {
 	}
 }
 
-func (s *scanner) key() (string, error) {
+func (s *scanner) key() ([]byte, error) {
 	if s.peek() != '"' {
-		return "", s.unexpected("a key in double quotes")
+		return nil, s.unexpected("a key in double quotes")
 	}
-	key, err := s.text()
+	key, escaped, err := s.quoted()
 	if err != nil {
-		return "", err
+		return nil, err
+	}
+	if escaped {
+		key = []byte(unescape(key))
 	}
 	if s.peek() != ':' {
-		return "", s.unexpected("':'")
+		return nil, s.unexpected("':'")
 	}
 	s.pos++
 	return key, nil

@@ -48,15 +48,15 @@ func (m Msgpack) Marshal(v any) ([]byte, error) {
 
 // Unmarshal implements Codec. After an error, *dst may be filled in part.
 func (m Msgpack) Unmarshal(data []byte, dst any) error {
-	s := packScanner{data: data, maxDepth: depth(m.MaxDepth)}
+	s := m.scanner(data)
 	split, err := s.split(dst)
 	if !split {
 		whole := s // the decoder's is on the heap
 		err = decode(decoder{source: &whole, bytes: true}, dst)
 		s = whole
 	}
-	if err == nil && s.pos < len(data) {
-		err = s.syntax("more data after the value")
+	if err == nil {
+		err = s.end()
 	}
 	return inMsgpack(err)
 }
@@ -69,38 +69,8 @@ func inMsgpack(err error) error {
 	return err
 }
 
-// split does the hot part of decoding: messages are split, not decoded. scanner has the same lines: shared through an interface or a
-// type parameter, they and the scanner go to the heap, and reading a message takes a fifth longer (BenchmarkDecode).
-func (s *packScanner) split(dst any) (done bool, err error) {
-	switch dst := dst.(type) {
-	case *Raw:
-		*dst, err = s.skip()
-	case *[]Raw:
-		*dst = nil
-		if s.null() {
-			break
-		}
-		*dst = []Raw{}
-		err = s.list(func() error {
-			part, err := s.skip()
-			*dst = append(*dst, part)
-			return err
-		}, "a list")
-	case *map[string]Raw:
-		*dst = nil
-		if s.null() {
-			break
-		}
-		*dst = map[string]Raw{}
-		err = s.object(func(key string) error {
-			part, err := s.skip()
-			(*dst)[key] = part
-			return err
-		})
-	default:
-		return false, nil
-	}
-	return true, err
+func (m Msgpack) scanner(data []byte) packScanner {
+	return packScanner{data: data, maxDepth: depth(m.MaxDepth)}
 }
 
 // packFormat writes MessagePack.

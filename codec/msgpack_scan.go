@@ -64,6 +64,14 @@ func (s *packScanner) null() bool {
 	return true
 }
 
+// end is an error unless all was taken.
+func (s *packScanner) end() error {
+	if s.pos < len(s.data) {
+		return s.syntax("more data after the value")
+	}
+	return nil
+}
+
 func (s *packScanner) mark() mark { return mark{s.pos, s.depth} }
 
 func (s *packScanner) reset(to mark) { s.pos, s.depth = to.pos, to.depth }
@@ -99,7 +107,7 @@ func (s *packScanner) list(element func() error, want string) error {
 
 // object implements source.
 func (s *packScanner) object(member func(key string) error) error {
-	return s.members(func(key []byte) error {
+	return s.each(func(key []byte) error {
 		text := string(key)
 		if err := member(text); err != nil {
 			return inMember(err, text)
@@ -108,8 +116,8 @@ func (s *packScanner) object(member func(key string) error) error {
 	})
 }
 
-// members calls member with the cursor on the value of each key, which is good until the cursor moves.
-func (s *packScanner) members(member func(key []byte) error) error {
+// each calls member with the cursor on the value of each key, which is good until the cursor moves.
+func (s *packScanner) each(member func(key []byte) error) error {
 	if msgp.NextType(s.rest()) != msgp.MapType {
 		return s.mismatch("an object")
 	}
@@ -224,7 +232,7 @@ func (s *packScanner) skip() (Raw, error) {
 			err = failed
 			break
 		}
-		err = s.members(func([]byte) error { _, err := s.skip(); return err })
+		err = s.each(func([]byte) error { _, err := s.skip(); return err })
 	case '"':
 		_, err = s.string()
 	default:

@@ -29,14 +29,14 @@ func (s *scanner) tagged() (t tagged, ok bool, err error) {
 	}
 	for range 2 {
 		key, err := s.key()
-		if err != nil || key != "__type__" && key != "__value__" {
+		if err != nil || string(key) != "__type__" && string(key) != "__value__" {
 			return t, false, nil
 		}
 		token, err := s.skip()
 		if err != nil {
 			return t, false, nil
 		}
-		if key == "__value__" {
+		if string(key) == "__value__" {
 			t.value = token
 		} else if token[0] == '"' {
 			t.name, _ = (&scanner{data: token}).text()

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -77,15 +76,6 @@ func unpack(compression string, body []byte, limit int) ([]byte, error) {
 		return nil, &MalformedError{Kind: Undecodable, Err: err}
 	}
 	return unpacked, nil
-}
-
-// null reports whether a part of the body is missing, or null.
-func (p payload) null(raw codec.Raw) (bool, error) {
-	if raw == nil {
-		return true, nil
-	}
-	null, err := p.codec.Marshal(nil)
-	return bytes.Equal(raw, null), err
 }
 
 // packing is how a body goes out.

@@ -218,8 +218,8 @@ func object(p payload, raw codec.Raw) (map[string]codec.Raw, error) {
 
 // optional decodes a field that may be missing or null.
 func optional(p payload, raw codec.Raw, into any) error {
-	if null, err := p.null(raw); null || err != nil {
-		return err
+	if codec.IsNull(p.codec, raw) {
+		return nil
 	}
 	if part, ok := into.(*codec.Raw); ok {
 		*part = raw
@@ -233,8 +233,8 @@ func optional(p payload, raw codec.Raw, into any) error {
 
 // inJSON returns the fields of an encoded object, each in JSON whatever it came in; nil for none.
 func inJSON(p payload, raw codec.Raw) (map[string]codec.Raw, error) {
-	if null, err := p.null(raw); null || err != nil {
-		return nil, err
+	if codec.IsNull(p.codec, raw) {
+		return nil, nil
 	}
 	fields, err := object(p, raw)
 	if err != nil || p.codec.ContentType() == (codec.JSON{}).ContentType() {

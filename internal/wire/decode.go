@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/codec"
@@ -80,18 +81,12 @@ func (p payload) salvage(bad *MalformedError, d *broker.Delivery) {
 	if p.codec == nil {
 		return // the body was not opened
 	}
-	var members map[string]codec.Raw
-	var parts []codec.Raw
-	if err := p.codec.Unmarshal(p.bytes, &parts); err == nil && len(parts) == 3 {
-		err = p.codec.Unmarshal(parts[2], &members)
-		if err != nil {
-			return
-		}
-	} else if err := p.codec.Unmarshal(p.bytes, &members); err != nil {
-		return
+	embed := p.bytes // of protocol 1, among the rest
+	if parts, err := codec.Elements(p.codec, p.bytes, nil); err == nil && len(parts) == 3 {
+		embed = parts[2]
 	}
 	req := &task.Request{}
-	if err := p.readEmbed(req, members); err != nil {
+	if err := p.readEmbed(req, embed); err != nil {
 		return
 	}
 	bad.Embed, bad.Codec, bad.Envelope = req.Embed, p.codec, p.envelope
@@ -107,8 +102,9 @@ func (p payload) read(req *task.Request, d *broker.Delivery) error {
 	if _, ok := d.Headers["task"]; !ok {
 		return p.readObject(req, d)
 	}
-	var parts []codec.Raw
-	if err := p.codec.Unmarshal(p.bytes, &parts); err != nil {
+	var room [3]codec.Raw
+	parts, err := codec.Elements(p.codec, p.bytes, room[:])
+	if err != nil {
 		return p.readObject(req, d)
 	}
 	if len(parts) != 3 {
@@ -121,11 +117,10 @@ func (p payload) read(req *task.Request, d *broker.Delivery) error {
 	if err := p.readCall(req, parts[0], parts[1]); err != nil {
 		return err
 	}
-	var embed map[string]codec.Raw
-	if err := p.codec.Unmarshal(parts[2], &embed); err != nil {
+	if err := p.readEmbed(req, parts[2]); err != nil {
 		return fmt.Errorf("embed: %w", err)
 	}
-	return p.readEmbed(req, embed)
+	return nil
 }
 
 // readObject reads a body of protocol 1: an object with everything in it. In the hybrid form, headers are laid over it.
@@ -157,7 +152,7 @@ func (p payload) readObject(req *task.Request, d *broker.Delivery) error {
 	if err := p.readCall(req, members["args"], members["kwargs"]); err != nil {
 		return err
 	}
-	return p.readEmbed(req, members)
+	return p.readEmbed(req, p.bytes)
 }
 
 // noObject tells a body that cannot be decoded from one that is something else.
@@ -194,9 +189,12 @@ func (p payload) table(members map[string]codec.Raw) (broker.Table, error) {
 // readCall splits the arguments; nil ones are missing, which protocol 1 allows.
 func (p payload) readCall(req *task.Request, args, kwargs codec.Raw) error {
 	if args != nil {
-		if err := p.codec.Unmarshal(args, &req.Args); err != nil || req.Args == nil {
+		var room [8]codec.Raw
+		list, err := codec.Elements(p.codec, args, room[:])
+		if err != nil || list == nil {
 			return &task.ArgumentError{Text: "argument after * must be a list: " + shape(err)}
 		}
+		req.Args = slices.Clone(list)
 	}
 	if kwargs != nil {
 		if err := p.codec.Unmarshal(kwargs, &req.Kwargs); err != nil || req.Kwargs == nil {
@@ -213,24 +211,18 @@ func shape(err error) string {
 	return err.Error()
 }
 
-func (p payload) readEmbed(req *task.Request, members map[string]codec.Raw) error {
-	for _, part := range []struct {
-		name string
-		dst  *codec.Raw
-	}{
-		{"callbacks", &req.Embed.Callbacks},
-		{"errbacks", &req.Embed.Errbacks},
-		{"chain", &req.Embed.Chain},
-		{"chord", &req.Embed.Chord},
-	} {
-		raw := members[part.name]
-		null, err := p.null(raw)
-		if err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
-		}
-		if !null {
-			*part.dst = raw
+// readEmbed reads what follows the task from an object that has it among its members.
+func (p payload) readEmbed(req *task.Request, object codec.Raw) error {
+	names := [...]string{"callbacks", "errbacks", "chain", "chord"}
+	var values [len(names)]codec.Raw
+	if err := codec.Members(p.codec, object, names[:], values[:]); err != nil {
+		return err
+	}
+	for i, value := range values {
+		if codec.IsNull(p.codec, value) {
+			values[i] = nil
 		}
 	}
+	req.Embed = task.Embed{Callbacks: values[0], Errbacks: values[1], Chain: values[2], Chord: values[3]}
 	return nil
 }

@@ -154,8 +154,8 @@ func (d *signatures) parts(s *task.Signature, kwargs map[string]codec.Raw, depth
 // body reads the body of a chord, nil for null and for nothing. Celery puts it on each task of the header, and on the header, and so
 // with each chord in it four times and more: what has been read already is taken as it is.
 func (d *signatures) body(raw codec.Raw, depth int) (*task.Signature, error) {
-	if null, err := d.null(raw); err != nil || null {
-		return nil, err
+	if codec.IsNull(d.codec, raw) {
+		return nil, nil
 	}
 	if body, known := d.bodies[string(raw)]; known {
 		return body, nil

@@ -1,0 +1,192 @@
+package codec
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Elements is c.Unmarshal into a []Raw that begins with room: what fits there costs no memory. It returns nil for null.
+func Elements(c Codec, data []byte, room []Raw) (parts []Raw, err error) {
+	switch c := c.(type) {
+	case JSON:
+		s := c.scanner(data)
+		if err = s.valid(); err == nil {
+			parts, err = s.elements(room[:0])
+		}
+		if err == nil {
+			err = s.end()
+		}
+	case Msgpack:
+		s := c.scanner(data)
+		if parts, err = s.elements(room[:0]); err == nil {
+			err = s.end()
+		}
+		err = inMsgpack(err)
+	default:
+		var list []Raw
+		err = c.Unmarshal(data, &list)
+		parts = list
+	}
+	return parts, err
+}
+
+// Members reads those members of an object that have one of the names into the values at the same places; the others are checked and no
+// more. What is missing is nil, as all are for null. Of duplicate names the last one counts.
+func Members(c Codec, data []byte, names []string, values []Raw) (err error) {
+	clear(values)
+	switch c := c.(type) {
+	case JSON:
+		s := c.scanner(data)
+		if err = s.valid(); err == nil {
+			err = s.pick(names, values)
+		}
+		if err == nil {
+			err = s.end()
+		}
+	case Msgpack:
+		s := c.scanner(data)
+		if err = s.pick(names, values); err == nil {
+			err = s.end()
+		}
+		err = inMsgpack(err)
+	default:
+		var all map[string]Raw
+		err = c.Unmarshal(data, &all)
+		for i, name := range names {
+			values[i] = all[name]
+		}
+	}
+	return err
+}
+
+// IsNull reports whether raw is nothing, or null as c encodes it.
+func IsNull(c Codec, raw Raw) bool {
+	if raw == nil {
+		return true
+	}
+	switch c.(type) {
+	case JSON:
+		return string(raw) == "null"
+	case Msgpack:
+		return string(raw) == "\xc0"
+	}
+	null, err := c.Marshal(nil)
+	return err == nil && bytes.Equal(raw, null)
+}
+
+// split is Unmarshal into what holds Raw: messages are split, not decoded. This and what follows has the same lines for packScanner: shared
+// through an interface or a type parameter, they and the scanner go to the heap, and reading a message takes a fifth longer
+// (BenchmarkDecode).
+func (s *scanner) split(dst any) (done bool, err error) {
+	switch dst := dst.(type) {
+	case *Raw:
+		*dst, err = s.skip()
+	case *[]Raw:
+		*dst, err = s.elements(nil)
+	case *map[string]Raw:
+		*dst, err = s.members()
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+// elements appends those of the list at the cursor; it returns nil for null.
+func (s *scanner) elements(list []Raw) ([]Raw, error) {
+	if s.null() {
+		return nil, nil
+	}
+	if list == nil {
+		list = []Raw{}
+	}
+	err := s.list(func() error {
+		part, err := s.skip()
+		list = append(list, part)
+		return err
+	}, "a list")
+	return list, err
+}
+
+// members returns those of the object at the cursor, nil for null.
+func (s *scanner) members() (map[string]Raw, error) {
+	if s.null() {
+		return nil, nil
+	}
+	all := map[string]Raw{}
+	err := s.object(func(key string) error {
+		part, err := s.skip()
+		all[key] = part
+		return err
+	})
+	return all, err
+}
+
+// pick reads the members of the object at the cursor that have a name.
+func (s *scanner) pick(names []string, values []Raw) error {
+	if s.null() {
+		return nil
+	}
+	return s.each(func(key []byte) error {
+		part, err := s.skip()
+		if i := slices.IndexFunc(names, func(name string) bool { return name == string(key) }); i >= 0 {
+			values[i] = part
+		}
+		return err
+	})
+}
+
+// split has the same lines as that of scanner, see there.
+func (s *packScanner) split(dst any) (done bool, err error) {
+	switch dst := dst.(type) {
+	case *Raw:
+		*dst, err = s.skip()
+	case *[]Raw:
+		*dst, err = s.elements(nil)
+	case *map[string]Raw:
+		*dst, err = s.members()
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+func (s *packScanner) elements(list []Raw) ([]Raw, error) {
+	if s.null() {
+		return nil, nil
+	}
+	if list == nil {
+		list = []Raw{}
+	}
+	err := s.list(func() error {
+		part, err := s.skip()
+		list = append(list, part)
+		return err
+	}, "a list")
+	return list, err
+}
+
+func (s *packScanner) members() (map[string]Raw, error) {
+	if s.null() {
+		return nil, nil
+	}
+	all := map[string]Raw{}
+	err := s.object(func(key string) error {
+		part, err := s.skip()
+		all[key] = part
+		return err
+	})
+	return all, err
+}
+
+func (s *packScanner) pick(names []string, values []Raw) error {
+	if s.null() {
+		return nil
+	}
+	return s.object(func(key string) error {
+		part, err := s.skip()
+		if i := slices.Index(names, key); i >= 0 {
+			values[i] = part
+		}
+		return err
+	})
+}

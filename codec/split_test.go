@@ -1,0 +1,111 @@
+package codec_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-399731e2/taskq/codec"
+)
+
+// foreign is a codec of somebody else's.
+type foreign struct{ codec.Codec }
+
+func splitters() map[string]codec.Codec {
+	return map[string]codec.Codec{"json": codec.JSON{}, "msgpack": codec.Msgpack{}, "foreign": foreign{codec.JSON{}}}
+}
+
+func encoded(t *testing.T, c codec.Codec, v any) codec.Raw {
+	t.Helper()
+	raw, err := c.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func TestElementsTakeTheRoomThatThereIs(t *testing.T) {
+	t.Parallel()
+	for name, c := range splitters() {
+		room := make([]codec.Raw, 2)
+		one, two, three := encoded(t, c, 1), encoded(t, c, "two"), encoded(t, c, []int{3})
+		parts, err := codec.Elements(c, encoded(t, c, []any{1, "two"}), room)
+		if diff := cmp.Diff([]codec.Raw{one, two}, parts); err != nil || diff != "" {
+			t.Errorf("%s: elements (-want +got), %v:\n%s", name, err, diff)
+		}
+		if name != "foreign" && &parts[0] != &room[0] {
+			t.Errorf("%s: the elements are not in the room", name)
+		}
+		parts, err = codec.Elements(c, encoded(t, c, []any{1, "two", []int{3}}), room)
+		if diff := cmp.Diff([]codec.Raw{one, two, three}, parts); err != nil || diff != "" {
+			t.Errorf("%s: more elements than room (-want +got), %v:\n%s", name, err, diff)
+		}
+		if parts, err = codec.Elements(c, encoded(t, c, nil), room); parts != nil || err != nil {
+			t.Errorf("%s: elements of null = %v, %v, want nil", name, parts, err)
+		}
+		if parts, err = codec.Elements(c, encoded(t, c, []int{}), nil); parts == nil || err != nil {
+			t.Errorf("%s: elements of an empty list = nil, %v", name, err)
+		}
+	}
+}
+
+func TestMembersAreThoseThatAreNamed(t *testing.T) {
+	t.Parallel()
+	names := []string{"chain", "chord"}
+	for name, c := range splitters() {
+		values := []codec.Raw{codec.Raw("old"), codec.Raw("old")}
+		object := encoded(t, c, map[string]any{"chord": []int{1}, "other": map[string]any{"chain": 2}})
+		err := codec.Members(c, object, names, values)
+		if diff := cmp.Diff([]codec.Raw{nil, encoded(t, c, []int{1})}, values); err != nil || diff != "" {
+			t.Errorf("%s: members (-want +got), %v:\n%s", name, err, diff)
+		}
+		if err := codec.Members(c, encoded(t, c, nil), names, values); err != nil || values[1] != nil {
+			t.Errorf("%s: members of null = %s, %v", name, values, err)
+		}
+		if err := codec.Members(c, encoded(t, c, []int{1}), names, values); err == nil {
+			t.Errorf("%s: a list has members", name)
+		}
+		if null := encoded(t, c, nil); !codec.IsNull(c, null) || !codec.IsNull(c, nil) || codec.IsNull(c, encoded(t, c, 0)) {
+			t.Errorf("%s: null is not told from other values", name)
+		}
+	}
+	values := make([]codec.Raw, 2)
+	if err := codec.Members(codec.JSON{}, []byte(`{"ch\u0061in": 1, "chain": 2}`), names, values); err != nil || string(values[0]) != "2" {
+		t.Errorf("duplicate members = %s, %v, want the last one", values, err)
+	}
+	for _, broken := range []string{`{"chain": 1`, `{"chain": 1} 2`, "{\"chain\": \"\xff\"}", `{"chain": [1}`} {
+		if err := codec.Members(codec.JSON{}, []byte(broken), names, values); err == nil {
+			t.Errorf("took %q", broken)
+		}
+	}
+}
+
+// FuzzSplit checks that what is split without memory is what Unmarshal splits.
+func FuzzSplit(f *testing.F) {
+	for _, text := range []string{`[[1], {"a": [{}]}, null]`, `{"a": 1, "b": {"a": 2}, "\u0061": 3}`, `null`, ` [] `, "\x93\x01\xa1a\xc0", "\x82\xa1a\x01\x05\xc0"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for name, c := range map[string]codec.Codec{"json": codec.JSON{}, "msgpack": codec.Msgpack{}} {
+			var list []codec.Raw
+			want := c.Unmarshal(data, &list)
+			got, err := codec.Elements(c, data, make([]codec.Raw, 1))
+			if (want == nil) != (err == nil) || want != nil && want.Error() != err.Error() || want == nil && !cmp.Equal(list, got) {
+				t.Fatalf("%s: elements of %q = %q, %v, want %q, %v", name, data, got, err, list, want)
+			}
+			var object map[string]codec.Raw
+			want = c.Unmarshal(data, &object)
+			names, values := []string{"a", "b"}, make([]codec.Raw, 2)
+			err = codec.Members(c, data, names, values)
+			if (want == nil) != (err == nil) || want != nil && want.Error() != err.Error() {
+				t.Fatalf("%s: members of %q: %v, want %v", name, data, err, want)
+			}
+			for i, key := range names {
+				if want == nil && !bytes.Equal(object[key], values[i]) {
+					t.Fatalf("%s: member %s of %q = %q, want %q", name, key, data, values[i], object[key])
+				}
+			}
+		}
+	})
+}
