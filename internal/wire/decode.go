@@ -22,6 +22,9 @@ func Decode(d *broker.Delivery, accept codec.Set, limits Limits) (*task.Request,
 		err = body.read(req, d)
 	}
 	if err != nil {
+		if req.Protocol == 0 { // the fields were not read
+			identify(req, d.Headers)
+		}
 		bad := blame(err, req)
 		body.salvage(bad, d)
 		return nil, bad
@@ -38,6 +41,7 @@ func Decode(d *broker.Delivery, accept codec.Set, limits Limits) (*task.Request,
 // Identify reads whose message it is and who waits for it, without a look at the body: what cannot be read is left empty.
 func Identify(d *broker.Delivery) *task.Request {
 	req := delivered(d)
+	identify(req, d.Headers)
 	(&reader{table: d.Headers}).wish(req)
 	if req.ID == "" { // protocol 1 keeps its id in the body, and here
 		req.ID = d.CorrelationID
@@ -48,7 +52,7 @@ func Identify(d *broker.Delivery) *task.Request {
 	return req
 }
 
-// delivered is a request of which only the properties and the headers that say whose it is have been read.
+// delivered is a request of which only the properties have been read.
 func delivered(d *broker.Delivery) *task.Request {
 	req := &task.Request{
 		GroupIndex: -1,
@@ -57,7 +61,6 @@ func delivered(d *broker.Delivery) *task.Request {
 		Priority: d.Priority, Redelivered: d.Redelivered,
 		Properties: task.Properties{MessageID: d.MessageID, Type: d.Type, AppID: d.AppID, Timestamp: d.Timestamp},
 	}
-	identify(req, d.Headers)
 	return req
 }
 
@@ -98,7 +101,8 @@ func (p payload) salvage(bad *MalformedError, d *broker.Delivery) {
 // read fills the request. Which protocol it is shows in the headers, then in the body (celery/worker/strategy.py).
 func (p payload) read(req *task.Request, d *broker.Delivery) error {
 	req.Codec, req.Envelope, req.Compression = p.codec, p.envelope, p.compression
-	req.Headers = customHeaders(d.Headers)
+	var r reader
+	req.Headers = r.sort(d.Headers)
 	if _, ok := d.Headers["task"]; !ok {
 		return p.readObject(req, d)
 	}
@@ -111,7 +115,7 @@ func (p payload) read(req *task.Request, d *broker.Delivery) error {
 		return fmt.Errorf("the body has %d elements, want [args, kwargs, embed]", len(parts))
 	}
 	req.Protocol = 2
-	if err := (&reader{table: d.Headers}).read(req); err != nil {
+	if err := r.read(req); err != nil {
 		return err
 	}
 	if err := p.readCall(req, parts[0], parts[1]); err != nil {
@@ -144,7 +148,6 @@ func (p payload) readObject(req *task.Request, d *broker.Delivery) error {
 	if table["id"] == nil && d.CorrelationID != "" {
 		table["id"] = d.CorrelationID
 	}
-	identify(req, table)
 	req.Protocol = 1
 	if err := (&reader{table: table}).read(req); err != nil {
 		return err

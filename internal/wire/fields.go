@@ -15,16 +15,63 @@ import (
 	"github.com/seed-399731e2/taskq/task"
 )
 
-// known reports whether a header is one of Celery's own; the others are custom.
-func known(header string) bool {
-	switch header {
-	case "lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit", "root_id", "parent_id",
-		"argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting", "stamped_headers", "stamps", "compression",
-		"meth":
-		return true
-	}
-	return false
+// fields are the values of Celery's own headers.
+type fields struct {
+	lang, task, id, shadow, eta, expires, group, groupIndex, retries, timeLimit, rootID, parentID, argsRepr, kwargsRepr, origin any
+	ignoreResult, replacedNesting, stampedHeaders, stamps, compression, meth                                                    any
 }
+
+// of returns the place of a header, nil for one that is not Celery's.
+func (f *fields) of(header string) *any {
+	switch header {
+	case "lang":
+		return &f.lang
+	case "task":
+		return &f.task
+	case "id":
+		return &f.id
+	case "shadow":
+		return &f.shadow
+	case "eta":
+		return &f.eta
+	case "expires":
+		return &f.expires
+	case "group":
+		return &f.group
+	case "group_index":
+		return &f.groupIndex
+	case "retries":
+		return &f.retries
+	case "timelimit":
+		return &f.timeLimit
+	case "root_id":
+		return &f.rootID
+	case "parent_id":
+		return &f.parentID
+	case "argsrepr":
+		return &f.argsRepr
+	case "kwargsrepr":
+		return &f.kwargsRepr
+	case "origin":
+		return &f.origin
+	case "ignore_result":
+		return &f.ignoreResult
+	case "replaced_task_nesting":
+		return &f.replacedNesting
+	case "stamped_headers":
+		return &f.stampedHeaders
+	case "stamps":
+		return &f.stamps
+	case "compression":
+		return &f.compression
+	case "meth":
+		return &f.meth
+	}
+	return nil
+}
+
+// known reports whether a header is one of Celery's own; the others are custom.
+func known(header string) bool { return new(fields).of(header) != nil }
 
 // OwnPrefix starts the headers in which taskq notes how a message fared: on its way to the dead letters and in quarantine, or while it
 // waits for limits of its task. They are no part of the call.
@@ -40,12 +87,41 @@ func deadLettered(header string) bool {
 // reader reads the fields of a task message, wherever its protocol keeps them, and remembers the first that makes no sense.
 type reader struct {
 	table broker.Table
+	own   fields // in place of a table
 	err   error
+}
+
+func (r *reader) at(name string) any {
+	if r.table != nil {
+		return r.table[name]
+	}
+	if place := r.own.of(name); place != nil {
+		return *place
+	}
+	return nil
+}
+
+// sort looks at each header once. It returns the custom ones, which neither Celery nor taskq knows; nil when there are none.
+func (r *reader) sort(headers broker.Table) (custom map[string]any) {
+	for k, v := range headers {
+		if own := r.own.of(k); own != nil {
+			*own = v
+			continue
+		}
+		if strings.HasPrefix(k, OwnPrefix) {
+			continue
+		}
+		if custom == nil {
+			custom = make(map[string]any, len(headers))
+		}
+		custom[k] = v
+	}
+	return custom
 }
 
 func (r *reader) fail(name, want string) {
 	if r.err == nil {
-		r.err = fmt.Errorf("%s is %s, want %s", name, describe(r.table[name]), want)
+		r.err = fmt.Errorf("%s is %s, want %s", name, describe(r.at(name)), want)
 	}
 }
 
@@ -95,7 +171,7 @@ func (r *reader) read(req *task.Request) error {
 
 // text reads an id or a name; a number stands for its digits, as in Celery.
 func (r *reader) text(name string) string {
-	switch v := r.table[name].(type) {
+	switch v := r.at(name).(type) {
 	case nil:
 		return ""
 	case string:
@@ -117,13 +193,13 @@ func (r *reader) text(name string) string {
 
 // note reads a text that is for people only: what is none is left out.
 func (r *reader) note(name string) string {
-	s, _ := r.table[name].(string)
+	s, _ := r.at(name).(string)
 	return s
 }
 
 // integer reads a number that fits the 32 bits it is sent in again.
 func (r *reader) integer(name string, missing int) int {
-	v := r.table[name]
+	v := r.at(name)
 	if v == nil {
 		return missing
 	}
@@ -142,11 +218,11 @@ func (r *reader) integer(name string, missing int) int {
 // wish reads whether the outcome is wanted, or whether that is left to the task.
 func (r *reader) wish(req *task.Request) {
 	req.IgnoreResult = r.flag("ignore_result")
-	req.KeepResult = !req.IgnoreResult && r.table["ignore_result"] != nil
+	req.KeepResult = !req.IgnoreResult && r.at("ignore_result") != nil
 }
 
 func (r *reader) flag(name string) bool {
-	switch v := r.table[name].(type) {
+	switch v := r.at(name).(type) {
 	case nil:
 		return false
 	case bool:
@@ -162,7 +238,7 @@ func (r *reader) flag(name string) bool {
 
 // time reads an ISO 8601 time; one without a zone is UTC.
 func (r *reader) time(name string) time.Time {
-	switch v := r.table[name].(type) {
+	switch v := r.at(name).(type) {
 	case nil:
 		return time.Time{}
 	case time.Time:
@@ -178,7 +254,7 @@ func (r *reader) time(name string) time.Time {
 
 // timeLimits reads [hard, soft] in seconds, either of them null or 0 for none.
 func (r *reader) timeLimits() (hard, soft time.Duration) {
-	v := r.table["timelimit"]
+	v := r.at("timelimit")
 	if v == nil {
 		return 0, 0
 	}
@@ -207,7 +283,7 @@ func seconds(v any) (time.Duration, bool) {
 }
 
 func (r *reader) stampNames() (names []string) {
-	switch list := r.table["stamped_headers"].(type) {
+	switch list := r.at("stamped_headers").(type) {
 	case nil:
 	case []any:
 		for _, v := range list {
@@ -224,27 +300,12 @@ func (r *reader) stampNames() (names []string) {
 }
 
 func (r *reader) stamps() map[string]any {
-	stamps, ok := r.table["stamps"].(map[string]any)
-	if !ok && r.table["stamps"] != nil {
+	stamps, ok := r.at("stamps").(map[string]any)
+	if !ok && r.at("stamps") != nil {
 		r.fail("stamps", "a table")
 	}
 	if len(stamps) == 0 {
 		stamps = nil
 	}
 	return stamps
-}
-
-// customHeaders returns the headers that neither Celery nor taskq knows, nil when there are none.
-func customHeaders(headers broker.Table) map[string]any {
-	var custom map[string]any
-	for k, v := range headers {
-		if known(k) || strings.HasPrefix(k, OwnPrefix) {
-			continue
-		}
-		if custom == nil {
-			custom = make(map[string]any, len(headers))
-		}
-		custom[k] = v
-	}
-	return custom
 }
