@@ -29,6 +29,7 @@ type Broker struct {
 	endpoints    []*endpoint
 	lastEndpoint atomic.Int32 // index of the endpoint that worked last
 	counts       counts
+	tags         atomic.Uint64 // consumers started
 
 	life    context.Context // ends when Close gives everything up
 	endLife context.CancelFunc

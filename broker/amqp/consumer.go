@@ -17,11 +17,11 @@ var _ broker.Consumer = (*consumer)(nil)
 // (a task that outlives the broker's delivery timeout) leaves the others alone. The broker sends each of them up to the prefetch,
 // and the gate hands out that many in all: at most queues × prefetch messages wait here, and no queue starves another.
 type consumer struct {
-	b    *Broker
-	cfg  broker.ConsumeConfig
-	gate *gate
-	subs []*subscription
-	next chan received // unbuffered: what nobody took can be given back
+	b     *Broker
+	cfg   broker.ConsumeConfig
+	gate  *gate
+	subs  []*subscription
+	inbox *inbox
 
 	life    context.Context // ends with Cancel, and with the broker's
 	cancel  context.CancelFunc
@@ -64,7 +64,7 @@ func (b *Broker) newConsumer(cfg broker.ConsumeConfig) (*consumer, error) {
 	c := &consumer{
 		b: b, cfg: cfg,
 		gate:   newGate(cfg.Prefetch),
-		next:   make(chan received),
+		inbox:  newInbox(),
 		closed: make(chan struct{}),
 	}
 	for i, queue := range cfg.Queues {
@@ -112,19 +112,19 @@ func (c *consumer) Next(ctx context.Context) (*broker.Delivery, error) {
 		if !ok {
 			return nil, fmt.Errorf("amqp: next: %w", broker.ErrClosed)
 		}
-		select {
-		case r := <-c.next:
-			if d := r.deliver(c.cfg.AutoAck); d != nil {
+		a, err := c.inbox.take(ctx, c.life.Done())
+		if a != nil {
+			if d := a.deliver(c.cfg.AutoAck); d != nil {
 				return d, nil
 			}
-			c.gate.leave() // its stream ended just now; the broker delivers it again
-		case <-c.life.Done():
-			c.gate.leave()
-			return nil, fmt.Errorf("amqp: next: %w", broker.ErrClosed)
-		case <-ctx.Done():
-			c.gate.leave()
-			return nil, fmt.Errorf("amqp: next: %w", ctx.Err())
 		}
+		c.gate.leave()
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("amqp: next: %w", err)
+		case a == nil:
+			return nil, fmt.Errorf("amqp: next: %w", broker.ErrClosed)
+		} // else its stream ended just now; the broker delivers it again
 	}
 }
 

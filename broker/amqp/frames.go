@@ -18,14 +18,18 @@ const (
 	maxHeaderFrame = 1 << 20 // above any negotiated frame size: such a frame is left to the client library to refuse
 )
 
-// frameConn is the connection that the client library reads from and writes to. It cuts the stream into frames and repairs content
-// headers (repairHeader, priorities); everything else passes through as it is.
+// frameConn is the connection that the client library reads from and writes to. It cuts the stream into frames, takes the deliveries to
+// our own consumers out (intake) and repairs content headers (repairHeader, priorities); everything else passes through as it is.
 type frameConn struct {
 	net.Conn
 	broken chan error // gets the first error of the socket; buffered, never closed
 
 	greeted bool       // our properties were sent; the writer's alone
 	sent    priorities // likewise
+
+	intake *intake
+	into   *part // the delivery to which the current frame, of a body, goes; nil when that passes through
+	taken  bool  // frames were taken out since the reader got something
 
 	buf  []byte // read from the socket; buf[r:] is not looked at yet
 	r    int
@@ -36,7 +40,7 @@ type frameConn struct {
 }
 
 func newFrameConn(conn net.Conn) *frameConn {
-	return &frameConn{Conn: conn, broken: make(chan error, 1), buf: make([]byte, 0, 32<<10)}
+	return &frameConn{Conn: conn, broken: make(chan error, 1), intake: newIntake(), buf: make([]byte, 0, 32<<10)}
 }
 
 // Write implements net.Conn.
@@ -70,7 +74,12 @@ func (c *frameConn) Read(p []byte) (int, error) {
 			c.report(c.err)
 			return 0, c.err
 		}
-		if c.pass > len(p) && len(p) >= cap(c.buf)/2 { // a big body: straight into the reader's buffer
+		if c.taken && (c.pass == 0 || c.into != nil) {
+			// The library measures by what it reads whether the broker is alive. A heartbeat stands for what was taken out.
+			c.out, c.taken = heartbeat(), false
+			continue
+		}
+		if c.into == nil && c.pass > len(p) && len(p) >= cap(c.buf)/2 { // a big body: straight into the reader's buffer
 			n, err := c.Conn.Read(p)
 			c.pass -= n
 			c.err = err
@@ -95,6 +104,8 @@ func (c *frameConn) take(p []byte) int {
 			n += k
 		case len(rest) == 0:
 			return n
+		case c.into != nil:
+			c.absorb(rest)
 		case c.pass > 0 || c.raw:
 			if !c.raw {
 				rest = rest[:min(len(rest), c.pass)]
@@ -128,19 +139,70 @@ func (c *frameConn) next(rest []byte) bool {
 	if len(rest) < frameHead {
 		return false
 	}
-	size := int(binary.BigEndian.Uint32(rest[3:]))
+	size, channel := int(binary.BigEndian.Uint32(rest[3:])), binary.BigEndian.Uint16(rest[1:])
 	whole := frameHead + size + 1
-	if rest[0] != typeHeader || size > maxHeaderFrame {
-		c.pass = whole
+	switch {
+	case rest[0] == typeBody && size <= frameMax:
+		if c.into = c.intake.body(channel); c.into != nil {
+			c.r += frameHead
+			c.pass = size + 1
+			return true
+		}
+	case rest[0] == typeMethod && size > maxDeliver:
+		c.intake.interrupt(channel)
+	case rest[0] == typeMethod, rest[0] == typeHeader && size <= maxHeaderFrame:
+		if len(rest) < whole {
+			return false
+		}
+		c.r += whole
+		c.judge(rest[:whole], channel)
 		return true
 	}
-	if len(rest) < whole {
-		return false
-	}
-	c.r += whole
-	c.out = repairFrame(rest[:whole])
+	c.pass = whole
 	return true
 }
+
+// judge takes a method or a content header out, or lets it through.
+func (c *frameConn) judge(frame []byte, channel uint16) {
+	payload := frame[frameHead : len(frame)-1]
+	switch {
+	case frame[len(frame)-1] != frameEnd: // out of step: the library's to refuse
+		c.out = frame
+	case frame[0] == typeMethod:
+		if c.intake.method(channel, payload) {
+			c.taken = true
+		} else {
+			c.out = frame
+		}
+	case c.intake.header(channel, payload):
+		c.taken = true
+	default:
+		c.out = repairFrame(frame)
+	}
+}
+
+// absorb takes a piece of the body frame that goes to a delivery.
+func (c *frameConn) absorb(rest []byte) {
+	c.taken = true
+	piece := rest[:min(len(rest), c.pass-1)] // the end octet is no part of it
+	c.into.add(piece)
+	c.r += len(piece)
+	c.pass -= len(piece)
+	if len(piece) == len(rest) {
+		return
+	}
+	end := rest[len(piece)]
+	if end != frameEnd {
+		c.buf, c.r, c.err = c.buf[:0], 0, errOutOfStep
+	} else {
+		c.r++
+		c.into.endOfFrame()
+	}
+	c.into, c.pass = nil, 0
+}
+
+// heartbeat is a frame that says that the broker is alive, and nothing else.
+func heartbeat() []byte { return []byte{typeHeartbeat, 0, 0, 0, 0, 0, 0, frameEnd} }
 
 // fill reads from the socket behind what is there, making room first.
 func (c *frameConn) fill() {

@@ -12,19 +12,22 @@ type gate struct {
 	limit int
 	out   int           // the stale ones included
 	stale int           // of out, those whose stream has ended
-	freed chan struct{} // closed and replaced when there may be room
+	freed chan struct{} // closed when there may be room; nil while nobody waits for it
 }
 
-func newGate(limit int) *gate { return &gate{limit: limit, freed: make(chan struct{})} }
+func newGate(limit int) *gate { return &gate{limit: limit} }
 
 // pass waits for room and takes it. It returns false when ended is closed, and ctx's error when that ends first.
 func (g *gate) pass(ctx context.Context, ended <-chan struct{}) (bool, error) {
 	for {
 		g.mu.Lock()
-		freed, room := g.freed, g.out < g.limit
+		room := g.out < g.limit
 		if room {
 			g.out++
+		} else if g.freed == nil {
+			g.freed = make(chan struct{})
 		}
+		freed := g.freed
 		g.mu.Unlock()
 		if room {
 			return true, nil
@@ -83,6 +86,8 @@ func (g *gate) share() int {
 
 // wake tells those who wait. The caller holds mu.
 func (g *gate) wake() {
-	close(g.freed)
-	g.freed = make(chan struct{})
+	if g.freed != nil {
+		close(g.freed)
+		g.freed = nil
+	}
 }

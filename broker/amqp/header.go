@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/seed-399731e2/taskq/internal/record"
 )
@@ -178,47 +177,4 @@ func repairValue(b []byte, depth int) (int, error) {
 		err = repairArray(b[5:size], depth+1)
 	}
 	return size, err
-}
-
-// valueSize is the size of the tagged value that b starts with, tag included.
-func valueSize(b []byte) (int, error) {
-	var size int
-	switch b[0] {
-	case 'V':
-		size = 1
-	case 't', 'b', 'B':
-		size = 2
-	case 's', 'u':
-		size = 3
-	case 'I', 'i', 'f':
-		size = 5
-	case 'D':
-		size = 6
-	case 'l', 'd', 'T':
-		size = 9
-	case 'S', 'x', 'F', 'A':
-		n, err := blockSize(b, 1)
-		if err != nil {
-			return 0, err
-		}
-		size = 1 + n
-	default:
-		return 0, fmt.Errorf("unknown type tag %s", strconv.QuoteRuneToASCII(rune(b[0])))
-	}
-	if size > len(b) {
-		return 0, errTruncated
-	}
-	return size, nil
-}
-
-// blockSize is the size of a length-prefixed block at b[at:], with the four bytes of its length.
-func blockSize(b []byte, at int) (int, error) {
-	if len(b) < at+4 {
-		return 0, errTruncated
-	}
-	n := binary.BigEndian.Uint32(b[at:])
-	if uint64(n) > uint64(len(b)-at-4) {
-		return 0, errTruncated
-	}
-	return 4 + int(n), nil
 }

@@ -1,12 +1,6 @@
 package amqp
 
-import (
-	"time"
-
-	amqp091 "github.com/rabbitmq/amqp091-go"
-
-	"github.com/seed-399731e2/taskq/broker"
-)
+import "time"
 
 // The parts of the broker's delivery timeout after which something is done about a delivery.
 const (
@@ -14,13 +8,12 @@ const (
 	idleAfter  = 2  // half: one that nobody takes is given back, with those behind it
 )
 
-// passage is the passing of one stream's deliveries from the client library to the callers of Next.
+// passage is what is noted of the passing of one stream's deliveries to the callers of Next.
 type passage struct {
 	sub   *subscription
 	st    *stream
-	held  received  // the next one to hand out; none when its stream is nil
-	since time.Time // when it came
-	count int       // of earlier hand-outs of a delivery that does not say
+	taken uint64    // of the line, so far
+	since time.Time // when the next one became the next
 	apart bool      // the broker sends no more; what it has sent is passed on
 	ages  *time.Ticker
 	watch *watch
@@ -28,15 +21,11 @@ type passage struct {
 
 func newPassage(sub *subscription, st *stream) *passage {
 	cfg := sub.c.b.cfg
-	p := &passage{
-		sub: sub, st: st, count: -1,
+	return &passage{
+		sub: sub, st: st, since: time.Now(),
 		ages:  time.NewTicker(max(cfg.DeliveryTimeout/apartAfter/4, time.Millisecond)),
 		watch: newWatch(cfg.WatchInterval << min(sub.silences, maxSilences)),
 	}
-	if sub.c.b.topology.queue(sub.queue).Type == broker.Quorum {
-		p.count = 0
-	}
-	return p
 }
 
 func (p *passage) stop() {
@@ -44,40 +33,12 @@ func (p *passage) stop() {
 	p.watch.stop()
 }
 
-func (p *passage) hold(d amqp091.Delivery) {
-	p.held, p.since = received{st: p.st, queue: p.sub.queue, count: p.count, Delivery: d}, time.Now()
-	p.watch.note()
-	p.sub.silences = 0
-}
-
-// over is why the client library has no more deliveries.
-func (p *passage) over() error {
-	if p.apart {
-		return errApart
-	}
-	return p.st.whyEnded()
-}
-
-// giveBack gives back the one that is held, because the consumer was cancelled.
-func (p *passage) giveBack() error {
-	if p.held.st != nil {
-		if err := p.st.giveBack(p.held.DeliveryTag); err != nil {
-			return err
-		}
-	}
-	return errCancelled
-}
-
 // checkAges stops the broker from sending on this channel when a delivery is out for long: with it, the broker would take back all
 // others of the channel. When nobody takes what was sent, it goes back to where others may take it.
 func (p *passage) checkAges() error {
 	limit := p.sub.c.b.cfg.DeliveryTimeout
-	if p.held.st != nil && time.Since(p.since) > limit/idleAfter {
-		if err := p.st.giveBack(p.held.DeliveryTag); err != nil {
-			return err
-		}
-		p.held = received{}
-		if err := p.st.cancel(p.st.tag, p.st.deliveries); err != nil {
+	if p.isIdle(limit / idleAfter) {
+		if err := p.st.cancel(p.st.line); err != nil {
 			return err
 		}
 		return errIdle
@@ -87,5 +48,14 @@ func (p *passage) checkAges() error {
 		return nil
 	}
 	p.apart = true
-	return p.st.halt(p.st.tag)
+	return p.st.halt(p.st.line)
+}
+
+// isIdle reports whether the same delivery was the next one for longer than the limit.
+func (p *passage) isIdle(limit time.Duration) bool {
+	waiting, taken := p.st.line.state()
+	if waiting == 0 || taken != p.taken {
+		p.taken, p.since = taken, time.Now()
+	}
+	return time.Since(p.since) > limit
 }

@@ -14,32 +14,25 @@ import (
 // headerDeliveryCount is set by quorum queues: how often the message was handed out before.
 const headerDeliveryCount = "x-delivery-count"
 
-// received is a delivery that is on its way to a caller of Next.
-type received struct {
-	amqp091.Delivery
-	st    *stream
-	queue string
-	count int // of earlier hand-outs when the message does not say: 0 or, for queues that do not count, -1
-}
-
 // deliver hands it out; nil when its stream has ended. With autoAck the place in the gate is free again at once.
-func (r received) deliver(autoAck bool) *broker.Delivery {
+func (a *arrival) deliver(autoAck bool) *broker.Delivery {
+	st, tag := a.line.st, a.tag
 	settle := func(_ context.Context, how broker.Disposition) error {
-		if err := r.st.settle(r.DeliveryTag, how); err != nil {
-			return fmt.Errorf("amqp: %s delivery from %s: %w", how, r.queue, err)
+		if err := st.settle(tag, how); err != nil {
+			return fmt.Errorf("amqp: %s delivery from %s: %w", how, st.queue, err)
 		}
 		return nil
 	}
 	if autoAck {
 		settle = nil
 	}
-	if autoAck && !r.st.acknowledge(r.DeliveryTag) || !autoAck && !r.st.handOut(r.DeliveryTag) {
+	if autoAck && !st.acknowledge(tag) || !autoAck && !st.handOut(tag) {
 		return nil
 	}
-	d := broker.NewDelivery(message(&r.Delivery), settle).WithStale(r.st.hasEnded)
-	d.Queue, d.Exchange, d.RoutingKey, d.Redelivered = r.queue, sentTo(r.Exchange), r.RoutingKey, r.Redelivered
-	d.Count = r.count
-	d.Recovered = r.Redelivered && time.Now().Before(r.st.innocent)
+	d := broker.NewDelivery(a.message(), settle).WithStale(st.stale)
+	d.Queue, d.Exchange, d.RoutingKey, d.Redelivered = st.queue, sentTo(a.exchange()), a.routingKey(), a.redelivered
+	d.Count = st.count
+	d.Recovered = d.Redelivered && time.Now().Before(st.innocent)
 	if n, ok := d.Headers[headerDeliveryCount].(int64); ok {
 		d.Count = int(n)
 	}

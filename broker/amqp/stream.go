@@ -22,14 +22,18 @@ const (
 type stream struct {
 	s      *session
 	ch     *amqp091.Channel
+	queue  string
+	count  int // of earlier hand-outs of a message that does not say: 0 or, for queues that do not count, -1
 	gate   *gate
+	inbox  *inbox
 	counts *counts
-	rested func() // called when the last stale delivery of the gate is settled
+	rested func()      // called when the last stale delivery of the gate is settled
+	stale  func() bool // hasEnded
 
-	tag        string // of the consumer
-	deliveries <-chan amqp091.Delivery
-	closes     chan *amqp091.Error // closed by the client library, like cancels
-	cancels    chan string         // gets the tags of consumers that the broker ended
+	line    *line               // of the consumer
+	some    chan struct{}       // buffered: something came to a line that had heard nothing
+	closes  chan *amqp091.Error // closed by the client library, like cancels
+	cancels chan string         // gets the tags of consumers that the broker ended
 	// innocent is until when a redelivery says nothing about the worker that had it before: this stream, or its session, replaces a
 	// lost one.
 	innocent time.Time
@@ -46,20 +50,27 @@ type stream struct {
 }
 
 // openStream opens a channel and consumes from the queue on it.
-func openStream(s *session, c *consumer, queue, tag string) (*stream, error) {
+func openStream(s *session, sub *subscription, innocent time.Time) (*stream, error) {
 	defer s.guard()()
+	c := sub.c
 	ch, err := s.conn.Channel()
 	if err != nil {
 		return nil, s.explain(err)
 	}
 	st := &stream{
-		s: s, ch: ch, gate: c.gate, counts: &c.b.counts, rested: c.retune,
+		s: s, ch: ch, queue: sub.queue, count: -1, innocent: innocent,
+		gate: c.gate, inbox: c.inbox, counts: &c.b.counts, rested: c.retune,
+		some:    make(chan struct{}, 1),
 		closes:  ch.NotifyClose(make(chan *amqp091.Error, 1)),
 		cancels: ch.NotifyCancel(make(chan string, 16)),
 		out:     make(map[uint64]time.Time),
 	}
+	st.stale = st.hasEnded
 	st.idle = sync.NewCond(&st.mu)
-	if err := st.consume(c.cfg, queue, tag); err != nil {
+	if c.b.topology.queue(sub.queue).Type == broker.Quorum {
+		st.count = 0
+	}
+	if err := st.consume(c.cfg, sub.nextTag()); err != nil {
 		_ = ch.Close() // the broker closed it already, or the session is lost
 		return nil, s.explain(err)
 	}
@@ -68,7 +79,7 @@ func openStream(s *session, c *consumer, queue, tag string) (*stream, error) {
 
 // consume starts a consumer with the gate's prefetch. Quality of service counts per consumer, as quorum queues demand, and
 // applies to the consumers started after it.
-func (st *stream) consume(cfg broker.ConsumeConfig, queue, tag string) error {
+func (st *stream) consume(cfg broker.ConsumeConfig, tag string) error {
 	prefetch := min(st.gate.share(), 1<<16-1)
 	if err := st.ch.Qos(prefetch, 0, false); err != nil {
 		return err
@@ -77,33 +88,36 @@ func (st *stream) consume(cfg broker.ConsumeConfig, queue, tag string) error {
 	if cfg.Priority != 0 {
 		args = amqp091.Table{"x-priority": int32(cfg.Priority)}
 	}
-	deliveries, err := st.ch.Consume(queue, tag, false, cfg.Exclusive, false, false, args)
-	if err != nil {
+	l := newLine(st, tag)
+	st.s.frames.intake.open(l) // before the first delivery
+	if _, err := st.ch.Consume(st.queue, tag, false, cfg.Exclusive, false, false, args); err != nil {
+		st.s.frames.intake.close(l)
 		return err
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.tag, st.prefetch, st.deliveries = tag, prefetch, deliveries
+	st.prefetch, st.line = prefetch, l
 	return nil
 }
 
 // cancel stops a consumer of the stream and gives back what was received and not handed out.
-func (st *stream) cancel(tag string, deliveries <-chan amqp091.Delivery) error {
-	if err := st.halt(tag); err != nil {
-		return err
-	}
-	for d := range deliveries { // the client library closes it after the last one
-		if err := st.giveBack(d.DeliveryTag); err != nil {
-			return err
+func (st *stream) cancel(l *line) error {
+	err := st.halt(l)
+	for _, a := range l.clear() {
+		if err == nil {
+			err = st.giveBack(a.tag)
 		}
 	}
-	return nil
+	return err
 }
 
-// halt stops a consumer of the stream. What was received before still comes.
-func (st *stream) halt(tag string) error {
+// halt stops a consumer of the stream. What was received before can still be taken.
+func (st *stream) halt(l *line) error {
 	defer st.s.guard()()
-	return st.s.explain(st.ch.Cancel(tag, false))
+	err := st.s.explain(st.ch.Cancel(l.tag, false))
+	st.s.frames.intake.close(l)
+	l.close()
+	return err
 }
 
 func (st *stream) giveBack(tag uint64) error { return st.refuse(tag, true) }
@@ -118,16 +132,6 @@ func (st *stream) refuse(tag uint64, requeue bool) error {
 	st.acks.settle(tag, false)
 	st.closeWhenEmpty()
 	return nil
-}
-
-// whyEnded is why the client library closed deliveries.
-func (st *stream) whyEnded() error {
-	select {
-	case reply := <-st.closes:
-		return st.s.explain(replyOrLost(reply))
-	default:
-		return errConsumerEnded
-	}
 }
 
 // handOut notes that the delivery is with a caller now; false when the stream has ended meanwhile.
@@ -337,4 +341,6 @@ func (st *stream) end() {
 	}
 	st.mu.Unlock()
 	_ = st.ch.Close() // it is over, one way or the other
+	st.s.frames.intake.close(st.line)
+	st.line.clear()
 }

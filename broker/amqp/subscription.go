@@ -15,7 +15,6 @@ import (
 type subscription struct {
 	c     *consumer
 	queue string
-	tags  int // consumers started so far
 	// silences counts the consumers replaced because they were silent, since something came. Each doubles the time until the next:
 	// where another consumer is the single active one, silence is the rule.
 	silences int
@@ -56,7 +55,7 @@ func (sub *subscription) run(ctx context.Context) {
 		close(sub.givenBack)
 		return
 	}
-	err := st.cancel(st.tag, st.deliveries)
+	err := st.cancel(st.line)
 	close(sub.givenBack)
 	if err == nil {
 		sub.seeOut(st, sub.c.closed)
@@ -95,7 +94,7 @@ func (sub *subscription) consume(ctx context.Context, apart *sync.WaitGroup) *st
 		}
 		since := time.Now()
 		if err == nil {
-			if err = sub.pump(ctx, st); errors.Is(err, errCancelled) {
+			if err = sub.attend(ctx, st); errors.Is(err, errCancelled) {
 				return st
 			}
 			sub.leave(st, err, apart)
@@ -151,7 +150,11 @@ func (sub *subscription) open(ctx context.Context, left error) (*stream, error) 
 			return nil, err
 		}
 	}
-	st, err := openStream(s, sub.c, sub.queue, sub.nextTag())
+	innocent := s.innocent
+	if replaces {
+		innocent = time.Now().Add(settledAfter)
+	}
+	st, err := openStream(s, sub, innocent)
 	if err != nil {
 		if !errors.Is(err, errLost) {
 			err = missingOrRefused(err)
@@ -159,10 +162,6 @@ func (sub *subscription) open(ctx context.Context, left error) (*stream, error) 
 		return nil, err
 	}
 	b.counts.streams.Add(1)
-	st.innocent = s.innocent
-	if replaces {
-		st.innocent = time.Now().Add(settledAfter)
-	}
 	return st, nil
 }
 
@@ -176,37 +175,30 @@ func (sub *subscription) declareAgain(ctx context.Context, s *session) error {
 	return err
 }
 
+// nextTag is a consumer tag that no other consumer of the broker has: all of them may be on one connection.
 func (sub *subscription) nextTag() string {
-	sub.tags++
-	return sub.c.b.cfg.ConnectionName[:min(len(sub.c.b.cfg.ConnectionName), 100)] + "-" + strconv.Itoa(sub.tags)
+	name := sub.c.b.cfg.ConnectionName
+	return name[:min(len(name), 100)] + "-" + strconv.FormatUint(sub.c.b.tags.Add(1), 10)
 }
 
-// pump passes deliveries on until the stream ends, or until ctx does: then it has given back the one it held.
-func (sub *subscription) pump(ctx context.Context, st *stream) error {
+// attend looks after a stream, whose deliveries go into the consumer's inbox, until it ends or ctx does.
+func (sub *subscription) attend(ctx context.Context, st *stream) error {
 	p := newPassage(sub, st)
 	defer p.stop()
 	for {
-		in, out := st.deliveries, sub.c.next
-		if p.held.st == nil {
-			out = nil
-		} else {
-			in = nil
-		}
 		var err error
 		select {
-		case d, ok := <-in:
-			if !ok {
-				return p.over()
-			}
-			p.hold(d)
-		case out <- p.held:
-			p.held = received{}
+		case <-st.some:
+			p.watch.note()
+			sub.silences = 0
+		case <-st.line.over: // halted, and passed on
+			return errApart
 		case <-sub.retune:
 			if !p.apart {
 				err = sub.applyPrefetch(st)
 			}
 		case tag := <-st.cancels:
-			if tag == st.tag {
+			if tag == st.line.tag {
 				return errConsumerEnded
 			}
 		case reply := <-st.closes:
@@ -216,15 +208,15 @@ func (sub *subscription) pump(ctx context.Context, st *stream) error {
 		case <-p.ages.C:
 			err = p.checkAges()
 		case <-p.watch.timer.C:
-			p.watch.look(ctx, st, sub.queue, p.held.st != nil || p.apart)
+			p.watch.look(ctx, st, p.apart)
 		case stats := <-p.watch.answers:
-			if p.watch.judge(stats) {
+			if p.watch.judge(st, stats) {
 				sub.c.b.counts.silent.Add(1)
 				sub.silences++
 				return fmt.Errorf("%w (%d messages, %d consumers)", errSilent, stats.Messages, stats.Consumers)
 			}
 		case <-ctx.Done():
-			return p.giveBack()
+			return errCancelled
 		}
 		if err != nil {
 			return err
@@ -239,14 +231,14 @@ func (sub *subscription) applyPrefetch(st *stream) error {
 	if st.prefetch == sub.c.gate.share() || cfg.Exclusive && sub.c.b.topology.queue(sub.queue).AutoDelete {
 		return nil
 	}
-	tag, deliveries := st.tag, st.deliveries
+	before := st.line
 	if cfg.Exclusive {
-		if err := st.cancel(tag, deliveries); err != nil {
+		if err := st.cancel(before); err != nil {
 			return err
 		}
 	}
 	stop := st.s.guard()
-	err := st.consume(cfg, sub.queue, sub.nextTag())
+	err := st.consume(cfg, sub.nextTag())
 	stop()
 	if err != nil {
 		return st.s.explain(err)
@@ -254,5 +246,5 @@ func (sub *subscription) applyPrefetch(st *stream) error {
 	if cfg.Exclusive {
 		return nil
 	}
-	return st.cancel(tag, deliveries)
+	return st.cancel(before)
 }

@@ -24,7 +24,6 @@ type watch struct {
 	calm     int                    // looks in a row that found all well
 	answers  chan broker.QueueStats // of the queue; buffered, one look at a time
 	looking  bool
-	received bool // a delivery came since the last look
 	waiting  bool // messages waited at the last look
 }
 
@@ -36,7 +35,6 @@ func (w *watch) stop() { w.timer.Stop() }
 
 // note takes a delivery as a sign of life.
 func (w *watch) note() {
-	w.received = true
 	if w.calm > 0 {
 		w.calm = 0
 		w.timer.Reset(w.interval)
@@ -44,18 +42,18 @@ func (w *watch) note() {
 }
 
 // look asks for the state of the queue, unless something came since the last look or the stream could take nothing.
-func (w *watch) look(ctx context.Context, st *stream, queue string, busy bool) {
+func (w *watch) look(ctx context.Context, st *stream, apart bool) {
 	w.timer.Reset(w.interval << w.calm)
-	received := w.received
-	w.received = false
-	if received || busy || w.looking || st.isFull() {
+	received := st.line.listen()
+	waiting, _ := st.line.state()
+	if received || waiting > 0 || apart || w.looking || st.isFull() {
 		w.waiting = false
 		return
 	}
 	w.looking = st.s.crew.start(func() {
 		answer := make(chan broker.QueueStats, 1) // the request may outlive ctx, so it shares no variable with its caller
 		err := st.s.withChannel(ctx, func(ch *amqp091.Channel) error {
-			q, err := ch.QueueDeclarePassive(queue, false, false, false, false, nil)
+			q, err := ch.QueueDeclarePassive(st.queue, false, false, false, false, nil)
 			answer <- broker.QueueStats{Messages: q.Messages, Consumers: q.Consumers}
 			return err
 		})
@@ -69,9 +67,9 @@ func (w *watch) look(ctx context.Context, st *stream, queue string, busy bool) {
 
 // judge reports whether the consumer has to be replaced: the broker does not know it, or messages waited at two looks in a row and
 // none came in between.
-func (w *watch) judge(stats broker.QueueStats) bool {
+func (w *watch) judge(st *stream, stats broker.QueueStats) bool {
 	w.looking = false
-	if w.received {
+	if st.line.hasHeard() {
 		return false
 	}
 	silent := stats.Consumers == 0 || stats.Messages > 0 && w.waiting
