@@ -79,7 +79,13 @@ func (c *frameConn) Read(p []byte) (int, error) {
 			c.out, c.taken = heartbeat(), false
 			continue
 		}
-		if c.into == nil && c.pass > len(p) && len(p) >= cap(c.buf)/2 { // a big body: straight into the reader's buffer
+		if c.into != nil && c.r == len(c.buf) && c.pass > cap(c.buf) { // a big body: straight into the delivery
+			n, err := c.into.read(c.Conn, c.pass-1)
+			c.pass -= n
+			c.err, c.taken = err, n > 0
+			continue
+		}
+		if c.into == nil && c.pass > len(p) && len(p) >= cap(c.buf)/2 { // likewise, into the reader's buffer
 			n, err := c.Conn.Read(p)
 			c.pass -= n
 			c.err = err

@@ -3,6 +3,8 @@ package amqp
 import (
 	"encoding/binary"
 	"errors"
+	"io"
+	"slices"
 	"sync"
 )
 
@@ -10,6 +12,7 @@ const (
 	methodDeliver = 60<<16 | 60              // class basic, method deliver
 	deliverFixed  = 9                        // of its arguments: delivery tag, redelivered
 	maxDeliver    = 4 + 3*256 + deliverFixed // its longest payload
+	bodyTrusted   = 2 << 20                  // how much room is made for a body that is announced; for more when it comes
 )
 
 var errOutOfStep = errors.New("a frame does not end where it should")
@@ -119,7 +122,7 @@ func (in *intake) header(channel uint16, payload []byte) bool {
 	if len(payload) >= headerFixed {
 		p.missing = binary.BigEndian.Uint64(payload[4:])
 	}
-	p.arrival.body = make([]byte, 0, min(p.missing, frameMax))
+	p.arrival.body = make([]byte, 0, min(p.missing, bodyTrusted))
 	if p.missing == 0 {
 		p.done()
 	}
@@ -150,6 +153,15 @@ func (in *intake) interrupt(channel uint16) {
 func (p *part) add(piece []byte) {
 	p.arrival.body = append(p.arrival.body, piece...)
 	p.missing -= min(p.missing, uint64(len(piece)))
+}
+
+// read reads a piece of the body, of most bytes at the most.
+func (p *part) read(r io.Reader, most int) (int, error) {
+	body := slices.Grow(p.arrival.body, most)
+	n, err := r.Read(body[len(body) : len(body)+most])
+	p.arrival.body = body[:len(body)+n]
+	p.missing -= min(p.missing, uint64(n)) //nolint:gosec // a count
+	return n, err
 }
 
 func (p *part) endOfFrame() {
