@@ -39,11 +39,15 @@ func (b *Broker) PublishBatch(ctx context.Context, batch []broker.Posting) []err
 	return errs
 }
 
-// wave is the messages of a batch that wait for their confirms.
+// waveSize is how many messages of a batch are submitted together.
+const waveSize = 64
+
+// wave is the messages of a batch that are on their way.
 type wave struct {
 	b      *Broker
 	report func(i int, err error)
-	flying []flying // the oldest one first
+	next   []*publishing // they have places in the window, the last ones of flying, and are submitted together
+	flying []flying      // the oldest one first
 }
 
 type flying struct {
@@ -52,22 +56,45 @@ type flying struct {
 	token *token
 }
 
-// add publishes one more message.
+// add publishes one more message, or gathers it.
 func (w *wave) add(ctx context.Context, i int, p *publishing) {
+	if n := len(w.next); n == waveSize || n > 0 && !w.next[0].goesWith(p) {
+		w.submit(ctx)
+	}
 	if err := w.takePlace(ctx); err != nil {
 		w.report(i, fmt.Errorf("amqp: publish to %s: %w", target(p.to), err))
 		return
 	}
-	w.flying = append(w.flying, flying{w.b.submit(ctx, p), i, &token{window: w.b.window}})
+	w.next = append(w.next, p)
+	w.flying = append(w.flying, flying{flight{publishing: p}, i, &token{window: w.b.window}})
 }
 
-// takePlace takes a place in the window. When none is free, the oldest messages of the batch make room.
+// goesWith reports whether messages can be submitted together.
+func (p *publishing) goesWith(other *publishing) bool {
+	return (p.to.Exchange == "") == (other.to.Exchange == "") && p.to.FailFast == other.to.FailFast
+}
+
+// submit submits what was gathered.
+func (w *wave) submit(ctx context.Context) {
+	if len(w.next) == 0 {
+		return
+	}
+	last := w.flying[len(w.flying)-len(w.next):]
+	for n, f := range w.b.submit(ctx, w.next...) {
+		last[n].flight = f
+	}
+	w.next = w.next[:0]
+}
+
+// takePlace takes a place in the window. When none is free, the oldest messages of the batch make room. Nothing waits here that was not
+// submitted: another batch may wait for its places.
 func (w *wave) takePlace(ctx context.Context) error {
 	for len(w.flying) > 0 {
 		select {
 		case w.b.window <- struct{}{}:
 			return nil
 		default:
+			w.submit(ctx)
 			w.settleFirst(ctx)
 		}
 	}
@@ -85,6 +112,7 @@ func (w *wave) settleFirst(ctx context.Context) {
 }
 
 func (w *wave) finish(ctx context.Context) {
+	w.submit(ctx)
 	for len(w.flying) > 0 {
 		w.settleFirst(ctx)
 	}

@@ -73,7 +73,8 @@ func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg brok
 			return err
 		}
 	}
-	if _, err := check(to, msg, b.cfg.MaxBody); err != nil {
+	msg.Expiration = 0 // would end the delay early
+	if _, err := encode(to, msg, b.cfg.MaxBody); err != nil {
 		return err
 	}
 	if to.FailFast {
@@ -84,7 +85,6 @@ func (b *Broker) PublishDelayed(ctx context.Context, to broker.Address, msg brok
 	if err := b.checkDestination(ctx, to); err != nil {
 		return err
 	}
-	msg.Expiration = 0 // would end the delay early
 	celery, err := b.celeryTakes(ctx, to, delay)
 	if err != nil {
 		return err

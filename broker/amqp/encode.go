@@ -19,47 +19,15 @@ const (
 
 // publishing is a message ready for the wire. It shares the body and nothing else with the caller's message.
 type publishing struct {
-	to   broker.Address
-	wire amqp091.Publishing
+	to         broker.Address
+	msg        broker.Message // without its headers
+	expiration string         // as it is written
+	content    []byte         // payload of the content header, with the headers
 }
 
-// encode checks everything that the wire cannot carry, because the client library finds out while writing and then closes the
-// connection. It never changes msg. Errors do not quote over-long values.
+// encode checks everything that the wire cannot carry, because the broker or the client library would close the connection for it. It
+// never changes msg. Errors do not quote over-long values.
 func encode(to broker.Address, msg broker.Message, maxBody int) (*publishing, error) {
-	headers, err := check(to, msg, maxBody)
-	if err != nil {
-		return nil, err
-	}
-	expiration, err := formatExpiration(msg.Expiration)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range deadLetterHeaders() {
-		delete(headers, name)
-	}
-	out := &publishing{to: to, wire: amqp091.Publishing{
-		Headers:         headers,
-		ContentType:     msg.ContentType,
-		ContentEncoding: msg.ContentEncoding,
-		DeliveryMode:    amqp091.Persistent,
-		Priority:        msg.Priority,
-		CorrelationId:   msg.CorrelationID,
-		ReplyTo:         msg.ReplyTo,
-		Expiration:      expiration,
-		MessageId:       msg.MessageID,
-		Timestamp:       msg.Timestamp,
-		Type:            msg.Type,
-		AppId:           msg.AppID,
-		Body:            msg.Body,
-	}}
-	if msg.Transient {
-		out.wire.DeliveryMode = amqp091.Transient
-	}
-	return out, nil
-}
-
-// check refuses what does not fit and returns a copy of the headers.
-func check(to broker.Address, msg broker.Message, maxBody int) (amqp091.Table, error) {
 	size := 0
 	for _, f := range record.Texts(to, msg) {
 		if err := checkShort(f.Name, f.Value); err != nil {
@@ -75,24 +43,42 @@ func check(to broker.Address, msg broker.Message, maxBody int) (amqp091.Table, e
 	if len(msg.Body) > maxBody {
 		return nil, invalid("body", fmt.Sprintf("it has %d bytes, more than MaxBody, %d", len(msg.Body), maxBody))
 	}
-	headers, n, err := encodeTable(msg.Headers, "header", 0)
-	if err != nil {
+	out := &publishing{to: to, msg: msg}
+	var err error
+	if out.expiration, err = formatExpiration(msg.Expiration); err != nil {
 		return nil, err
 	}
-	if size += n; size > maxHeader {
+	payload, headers, flaw := encodeContent(msg, out.expiration)
+	if flaw != nil {
+		return nil, invalid("header"+flaw.path, flaw.why)
+	}
+	if size += headers; size > maxHeader {
 		why := fmt.Sprintf("they take %d bytes with the other properties, more than the %d of one frame", size, maxHeader)
 		return nil, invalid("headers", why)
 	}
-	return headers, nil
+	out.content, out.msg.Headers = payload, nil
+	return out, nil
 }
 
 // deadLetterHeaders are written by the broker. A message that is published again must not carry them: RabbitMQ < 4 takes a second
 // pass through the same queues for a cycle and drops the message without a word.
-func deadLetterHeaders() []string {
-	return []string{
+func deadLetterHeaders() [9]string {
+	return [...]string{
 		"x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
 		"x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", headerDeliveryCount, "x-acquired-count",
 	}
+}
+
+func isDeadLetterHeader(name string) bool {
+	if !strings.HasPrefix(name, "x-") {
+		return false
+	}
+	for _, n := range deadLetterHeaders() {
+		if n == name {
+			return true
+		}
+	}
+	return false
 }
 
 func invalid(field, why string) error {

@@ -18,14 +18,15 @@ const (
 	maxHeaderFrame = 1 << 20 // above any negotiated frame size: such a frame is left to the client library to refuse
 )
 
-// frameConn is the connection that the client library reads from and writes to. It cuts the stream into frames, takes the deliveries to
-// our own consumers out (intake) and repairs content headers (repairHeader, priorities); everything else passes through as it is.
+// frameConn is the connection that the client library reads from and writes to. What is read it cuts into frames, takes the deliveries
+// to our own consumers out (intake) and repairs content headers (repairHeader); everything else passes through as it is. What is written
+// goes through an outlet.
 type frameConn struct {
 	net.Conn
 	broken chan error // gets the first error of the socket; buffered, never closed
 
-	greeted bool       // our properties were sent; the writer's alone
-	sent    priorities // likewise
+	greeted bool // our properties were sent; the writer's alone
+	outlet  outlet
 
 	intake *intake
 	into   *part // the delivery to which the current frame, of a body, goes; nil when that passes through
@@ -40,7 +41,9 @@ type frameConn struct {
 }
 
 func newFrameConn(conn net.Conn) *frameConn {
-	return &frameConn{Conn: conn, broken: make(chan error, 1), intake: newIntake(), buf: make([]byte, 0, 32<<10)}
+	return &frameConn{
+		Conn: conn, outlet: outlet{w: conn}, broken: make(chan error, 1), intake: newIntake(), buf: make([]byte, 0, 32<<10),
+	}
 }
 
 // Write implements net.Conn.
@@ -50,11 +53,20 @@ func (c *frameConn) Write(p []byte) (int, error) {
 		out = withCapability(p)
 		c.greeted = len(out) > len(p)
 	}
-	if _, err := c.Conn.Write(c.sent.filter(out)); err != nil {
+	if _, err := c.outlet.Write(out); err != nil {
 		c.report(err)
 		return 0, err // the library gives the connection up
 	}
 	return len(p), nil
+}
+
+// flush writes what the outlet has gathered. Its error ends the session, as that of any write does.
+func (c *frameConn) flush() error {
+	err := c.outlet.flush()
+	if err != nil {
+		c.report(err)
+	}
+	return err
 }
 
 func (c *frameConn) report(err error) {

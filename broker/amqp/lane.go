@@ -1,11 +1,9 @@
 package amqp
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +49,7 @@ type lane struct {
 	ch      *amqp091.Channel // written before the first job is taken
 	counts  *counts
 	timeout time.Duration // of a confirm
-	jobs    chan *job     // unbuffered: a job that was not taken was not written
+	jobs    chan []*job   // unbuffered: jobs that were not taken were not written
 	returns chan amqp091.Return
 	ended   chan struct{} // closed by end
 	cause   error         // written before ended is closed
@@ -64,9 +62,11 @@ type lane struct {
 type job struct {
 	*publishing
 	tag       uint64
-	returned  string       // why the broker returned it; guarded by lane.mu
-	abandoned atomic.Bool  // its caller is gone
-	written   chan confirm // buffered; closed when it will not be written
+	returned  string        // why the broker returned it; guarded by lane.mu
+	abandoned atomic.Bool   // its caller is gone
+	taken     chan struct{} // closed when the jobs that were submitted together were written; not when the lane ended meanwhile
+	begun     bool          // some of it may have been written; written before taken is closed or the lane has ended
+	confirm   confirm       // likewise; nil when it was not written
 }
 
 type confirm = *amqp091.DeferredConfirmation
@@ -77,7 +77,7 @@ func newLane(s *session, cfg Config, counts *counts) *lane {
 		s:       s,
 		counts:  counts,
 		timeout: cfg.ConfirmTimeout,
-		jobs:    make(chan *job),
+		jobs:    make(chan []*job),
 		returns: make(chan amqp091.Return, window), // each message in the window is returned once at most, so the reader never waits
 		ended:   make(chan struct{}),
 		flight:  make(map[uint64]*job, window),
@@ -107,8 +107,8 @@ func (l *lane) run() {
 	}
 	for {
 		select {
-		case j := <-l.jobs:
-			if l.write(j) == nil {
+		case jobs := <-l.jobs:
+			if l.writeReady(jobs) == nil {
 				continue
 			}
 			select { // a write fails only with the channel or the connection, which say why
@@ -142,9 +142,30 @@ func (l *lane) open() (closes chan *amqp091.Error, err error) {
 	return closes, nil
 }
 
-// write puts the job on the wire, after the alarm if there is one, unless its caller has gone.
+// writeReady puts the jobs on the wire, and those that are submitted meanwhile.
+func (l *lane) writeReady(jobs []*job) error {
+	for {
+		for _, j := range jobs {
+			if err := l.write(j); err != nil {
+				_ = l.s.frames.flush() // the connection may live on without this channel, and others gather there, too
+				return err
+			}
+		}
+		close(jobs[0].taken)
+		select {
+		case jobs = <-l.jobs:
+		default:
+			return l.s.frames.flush()
+		}
+	}
+}
+
+// write puts the job on the wire, after the alarm if there is one, unless its caller has gone. It may be gathered there until flush.
 func (l *lane) write(j *job) error {
 	if over, _ := l.s.alarm.active(); over != nil {
+		if err := l.s.frames.flush(); err != nil {
+			return err
+		}
 		select {
 		case <-over:
 		case <-l.s.done:
@@ -152,27 +173,31 @@ func (l *lane) write(j *job) error {
 		}
 	}
 	if j.abandoned.Load() {
-		close(j.written)
 		return nil
 	}
+	j.begun = true
 	j.tag = l.ch.GetNextPublishSeqNo()
 	l.mu.Lock()
 	l.flight[j.tag] = j
 	l.mu.Unlock()
-	dc, err := l.ch.PublishWithDeferredConfirm(j.to.Exchange, j.to.RoutingKey, !j.to.Optional, false, j.wire)
-	if err != nil {
-		return err
-	}
-	j.written <- dc
-	return nil
+	content := load{header: j.content, body: j.msg.Body, frameMax: l.s.conn.Config.FrameSize}
+	dc, err := l.s.frames.outlet.publish(content, func() (confirm, error) {
+		return l.ch.PublishWithDeferredConfirm(j.to.Exchange, j.to.RoutingKey, !j.to.Optional, false, amqp091.Publishing{})
+	})
+	j.confirm = dc
+	return err
 }
 
-// submit hands p to the channel, which writes it. errLaneEnded means that it was not written.
-func (l *lane) submit(ctx context.Context, p *publishing) (*job, error) {
-	j := &job{publishing: p, written: make(chan confirm, 1)}
+// submit hands the messages to the channel, which writes them. errLaneEnded means that none was written.
+func (l *lane) submit(ctx context.Context, messages []*publishing) ([]*job, error) {
+	taken := make(chan struct{})
+	jobs := make([]*job, len(messages))
+	for i, p := range messages {
+		jobs[i] = &job{publishing: p, taken: taken}
+	}
 	select {
-	case l.jobs <- j:
-		return j, nil
+	case l.jobs <- jobs:
+		return jobs, nil
 	case <-l.ended:
 		return nil, errLaneEnded
 	case <-ctx.Done():
@@ -180,54 +205,53 @@ func (l *lane) submit(ctx context.Context, p *publishing) (*job, error) {
 	}
 }
 
-// await waits for the confirm of a job. errLaneEnded means that the outcome is unknown. When it is not waited for any longer, token
-// is lent until the confirm comes.
+// await waits for the confirm of a job. errLaneEnded means that the outcome is unknown, or, when the job was not begun, that it was not
+// written. When it is not waited for any longer, token is lent until the confirm comes.
 func (l *lane) await(ctx context.Context, j *job, token *token) error {
-	var dc confirm
-	select {
-	case dc = <-j.written:
-	case <-l.ended:
-		select {
-		case dc = <-j.written: // it may have been confirmed before the end
-		default:
-			return errLaneEnded
-		}
-	case <-ctx.Done():
-		j.abandoned.Store(true)
-		l.outlive(j, nil, token)
-		return unconfirmed(l.s, ctx.Err())
-	}
 	var alarm <-chan struct{}
 	if j.to.FailFast {
 		alarm = l.s.alarm.begins()
+	}
+	select {
+	case <-j.taken:
+	case <-l.ended:
+	case <-ctx.Done():
+		return l.leave(j, token, ctx.Err())
+	case <-alarm:
+		return l.leave(j, token, errNoWait)
+	}
+	if j.confirm == nil {
+		return errLaneEnded
+	}
+	select {
+	case <-j.confirm.Done(): // as it is for most of a batch
+		return l.outcome(j)
+	default:
 	}
 	timer := time.NewTimer(l.timeout)
 	defer timer.Stop()
 	for {
 		select {
-		case <-dc.Done():
-			return l.outcome(j, dc)
+		case <-j.confirm.Done():
+			return l.outcome(j)
 		case <-l.ended:
-			return l.outcome(j, dc)
+			return l.outcome(j)
 		case <-ctx.Done():
-			l.outlive(j, dc, token)
-			return unconfirmed(l.s, ctx.Err())
+			return l.leave(j, token, ctx.Err())
 		case <-alarm:
-			l.outlive(j, dc, token)
-			return unconfirmed(l.s, errNoWait)
+			return l.leave(j, token, errNoWait)
 		case <-timer.C:
 			if l.s.alarm.err() != nil {
 				timer.Reset(l.timeout) // it confirms when the alarm is over
 				continue
 			}
-			l.outlive(j, dc, token)
-			return unconfirmed(l.s, fmt.Errorf("no confirm within %v", l.timeout))
+			return l.leave(j, token, fmt.Errorf("no confirm within %v", l.timeout))
 		}
 	}
 }
 
 // outcome is the result of a confirm that has come, or was given up by the client library because the channel is gone.
-func (l *lane) outcome(j *job, dc confirm) error {
+func (l *lane) outcome(j *job) error {
 	l.mu.Lock()
 	l.collectReturns()
 	delete(l.flight, j.tag)
@@ -237,7 +261,7 @@ func (l *lane) outcome(j *job, dc confirm) error {
 	case returned != "":
 		l.counts.returned.Add(1)
 		return fmt.Errorf("%w: %s", broker.ErrUnroutable, returned)
-	case dc.Acked():
+	case j.confirm.Acked():
 		return nil
 	}
 	// A negative confirm and a lost channel look alike, but the client library marks the channel first.
@@ -248,72 +272,23 @@ func (l *lane) outcome(j *job, dc confirm) error {
 	return broker.ErrRefused
 }
 
-// outlive keeps the token of a job whose caller has gone until the broker has answered.
-func (l *lane) outlive(j *job, dc confirm, token *token) {
+// leave gives up waiting for a job, which is not written if that has not begun. Its token is kept until the broker has answered.
+func (l *lane) leave(j *job, token *token, why error) error {
+	j.abandoned.Store(true)
 	token.lent = l.s.crew.start(func() {
 		defer func() { <-token.window }()
-		if dc == nil {
-			select {
-			case dc = <-j.written:
-			case <-l.ended:
-			}
+		select {
+		case <-j.taken:
+		case <-l.ended:
 		}
-		if dc == nil {
+		if j.confirm == nil {
 			return // never written
 		}
 		select {
-		case <-dc.Done():
-			_ = l.outcome(j, dc) // tidies up; there is nobody to tell
+		case <-j.confirm.Done():
+			_ = l.outcome(j) // tidies up; there is nobody to tell
 		case <-l.ended:
 		}
 	})
-}
-
-// collectReturns gives the messages that came back to their jobs. The client library delivers a return before its confirm. The
-// caller holds mu.
-func (l *lane) collectReturns() {
-	for {
-		select {
-		case r, ok := <-l.returns:
-			if !ok {
-				return // the channel is gone
-			}
-			if j := l.match(r); j != nil {
-				j.returned = "the broker returned it: " + r.ReplyText
-			}
-		default:
-			return
-		}
-	}
-}
-
-// match finds the job of a returned message by everything that the message consists of: those in flight that look alike are the
-// same message, and it does not matter which of them came back. Headers count only to choose between several, since not every
-// value equals itself (NaN). The caller holds mu.
-func (l *lane) match(r amqp091.Return) *job {
-	var found *job
-	foundHeaders := false
-	for _, j := range l.flight {
-		if j.returned != "" || !j.looksLike(r) {
-			continue
-		}
-		headers := sameHeaders(j.wire.Headers, r.Headers)
-		if found == nil || headers && !foundHeaders || headers == foundHeaders && j.tag < found.tag {
-			found, foundHeaders = j, headers
-		}
-	}
-	return found
-}
-
-func (j *job) looksLike(r amqp091.Return) bool {
-	w := &j.wire
-	return j.to.Exchange == r.Exchange && j.to.RoutingKey == r.RoutingKey &&
-		w.MessageId == r.MessageId && w.CorrelationId == r.CorrelationId && w.ReplyTo == r.ReplyTo &&
-		w.Type == r.Type && w.AppId == r.AppId && w.ContentType == r.ContentType && w.ContentEncoding == r.ContentEncoding &&
-		w.Priority == r.Priority && w.DeliveryMode == r.DeliveryMode && w.Expiration == r.Expiration &&
-		bytes.Equal(w.Body, r.Body)
-}
-
-func sameHeaders(sent, returned amqp091.Table) bool {
-	return len(sent) == 0 && len(returned) == 0 || reflect.DeepEqual(decodeTable(sent), decodeTable(returned))
+	return unconfirmed(l.s, why)
 }

@@ -60,7 +60,7 @@ func (b *Broker) publish(ctx context.Context, p *publishing) error {
 	}
 	token := &token{window: b.window}
 	defer token.giveBack()
-	return b.settle(ctx, b.submit(ctx, p), token)
+	return b.settle(ctx, b.submit(ctx, p)[0], token)
 }
 
 // takePlace waits for a place in the confirm window.
@@ -83,19 +83,28 @@ type flight struct {
 	err  error // why it was not written; nil when it was, or soon is
 }
 
-// submit hands the message to the channel of the live session. Its failures are in the flight.
-func (b *Broker) submit(ctx context.Context, p *publishing) flight {
-	f := flight{publishing: p}
-	s, err := b.publishing.await(ctx, p.to.FailFast)
+// submit hands messages to the channel of the live session: all of them to a named exchange or none, all with FailFast or none. Its
+// failures are in the flights.
+func (b *Broker) submit(ctx context.Context, messages ...*publishing) []flight {
+	first := messages[0].to
+	var lane *lane
+	var jobs []*job
+	s, err := b.publishing.await(ctx, first.FailFast)
 	if err == nil {
-		err = b.waitForAlarm(ctx, s, p.to.FailFast)
+		err = b.waitForAlarm(ctx, s, first.FailFast)
 	}
 	if err == nil {
-		f.lane = b.lanes.of(b, s, p.to.Exchange)
-		f.job, err = f.lane.submit(ctx, p)
+		lane = b.lanes.of(b, s, first.Exchange)
+		jobs, err = lane.submit(ctx, messages)
 	}
-	f.err = err
-	return f
+	flights := make([]flight, len(messages))
+	for i, p := range messages {
+		flights[i] = flight{publishing: p, lane: lane, err: err}
+		if err == nil {
+			flights[i].job = jobs[i]
+		}
+	}
+	return flights
 }
 
 // settle waits for the outcome of a flight, and publishes the message again while that is unknown.
@@ -104,8 +113,8 @@ func (b *Broker) settle(ctx context.Context, f flight, token *token) error {
 	for closed := 0; ; {
 		err := f.err
 		if err == nil {
-			written = true
 			err = f.lane.await(ctx, f.job, token)
+			written = written || !errors.Is(err, errLaneEnded) || f.job.begun
 		}
 		if !errors.Is(err, errLaneEnded) {
 			return maybeTaken(err, written)
@@ -129,7 +138,7 @@ func (b *Broker) settle(ctx context.Context, f flight, token *token) error {
 		if written {
 			b.counts.repeated.Add(1)
 		}
-		f = b.submit(ctx, f.publishing)
+		f = b.submit(ctx, f.publishing)[0]
 	}
 }
 
@@ -153,7 +162,7 @@ func (p *publishing) blame(cause error) error {
 	case isReply(cause, codePrecondition):
 		var size, limit int
 		_, words, _ := strings.Cut(text, "message size ")
-		if n, _ := fmt.Sscanf(words, "%d is larger than configured max size %d", &size, &limit); n == 2 && len(p.wire.Body) > limit {
+		if n, _ := fmt.Sscanf(words, "%d is larger than configured max size %d", &size, &limit); n == 2 && len(p.msg.Body) > limit {
 			return invalid("body", fmt.Sprintf("it has %d bytes, the broker takes at most %d", size, limit))
 		}
 	}

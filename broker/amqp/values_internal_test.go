@@ -54,18 +54,54 @@ func TestHopsOfALongDelayAreFewAndEndInTime(t *testing.T) {
 	}
 }
 
-func TestEncodedHeadersAreWhatTheLibraryTakes(t *testing.T) {
+func TestReturnedHeadersAreComparedWithThoseThatWereSent(t *testing.T) {
 	t.Parallel()
-	headers := broker.Table{
-		"nil": nil, "bool": true, "string": "s", "bytes": []byte("b"), "int32": int32(-1), "int64": int64(1), "float": 1.5,
-		"time": time.Now(), "list": []any{nil, []any{}, broker.Table(nil)}, "table": broker.Table{"k": broker.Table{}},
+	now := time.Now()
+	headers := func() broker.Table {
+		return broker.Table{
+			"nil": nil, "true": true, "false": false, "string": "s", "bytes": []byte("b"), "int32": int32(-1), "int64": int64(1), "float": 1.5,
+			"time": now, "list": []any{nil, []any{}, broker.Table(nil), int32(2)}, "table": broker.Table{"k": broker.Table{}},
+		}
 	}
-	p, err := encode(broker.Address{RoutingKey: "q"}, broker.Message{Headers: headers}, 1)
+	p, err := encode(broker.Address{RoutingKey: "q"}, broker.Message{Headers: headers()}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.wire.Headers.Validate(); err != nil {
-		t.Errorf("the client library would refuse them: %v", err)
+	j := job{publishing: p}
+	returned := func(headers broker.Table) amqp091.Table {
+		table, _, err := encodeTable(headers, "header", 0)
+		if err != nil || table.Validate() != nil {
+			t.Fatal(err)
+		}
+		return table
+	}
+	if !j.sameHeaders(returned(headers())) {
+		t.Error("the same headers were told apart")
+	}
+	for name, other := range map[string]any{
+		"nil": false, "true": false, "false": nil, "string": []byte("s"), "bytes": []byte("c"), "int32": int64(1), "int64": int64(2),
+		"float": 1.25, "time": now.Add(time.Second), "list": []any{nil, []any{}, broker.Table(nil), int32(3)}, "more": nil,
+		"table": broker.Table{"k": broker.Table{"more": nil}},
+	} {
+		changed := headers()
+		changed[name] = other
+		if j.sameHeaders(returned(changed)) {
+			t.Errorf("another %s was taken for the same", name)
+		}
+	}
+	fewer := headers()
+	delete(fewer, "nil")
+	if j.sameHeaders(returned(fewer)) || j.sameHeaders(nil) {
+		t.Error("fewer headers were taken for the same")
+	}
+	changed := headers()
+	changed["list"] = []any{nil, []any{}, broker.Table(nil)}
+	if j.sameHeaders(returned(changed)) {
+		t.Error("a shorter list was taken for the same")
+	}
+	none := job{publishing: &publishing{content: make([]byte, headerFixed)}}
+	if !none.sameHeaders(nil) || none.sameHeaders(returned(headers())) {
+		t.Error("none were compared wrongly")
 	}
 }
 

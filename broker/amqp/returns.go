@@ -1,0 +1,102 @@
+package amqp
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+)
+
+// collectReturns gives the messages that came back to their jobs. The client library delivers a return before its confirm. The
+// caller holds mu.
+func (l *lane) collectReturns() {
+	for {
+		select {
+		case r, ok := <-l.returns:
+			if !ok {
+				return // the channel is gone
+			}
+			if j := l.match(r); j != nil {
+				j.returned = "the broker returned it: " + r.ReplyText
+			}
+		default:
+			return
+		}
+	}
+}
+
+// match finds the job of a returned message by everything that the message consists of: those in flight that look alike are the
+// same message, and it does not matter which of them came back. Headers count only to choose between several: the broker may write a
+// value in another way. The caller holds mu.
+func (l *lane) match(r amqp091.Return) *job {
+	var found *job
+	foundHeaders := false
+	for _, j := range l.flight {
+		if j.returned != "" || !j.looksLike(r) {
+			continue
+		}
+		headers := j.sameHeaders(r.Headers)
+		if found == nil || headers && !foundHeaders || headers == foundHeaders && j.tag < found.tag {
+			found, foundHeaders = j, headers
+		}
+	}
+	return found
+}
+
+func (j *job) looksLike(r amqp091.Return) bool {
+	m := &j.msg
+	return j.to.Exchange == r.Exchange && j.to.RoutingKey == r.RoutingKey &&
+		m.MessageID == r.MessageId && m.CorrelationID == r.CorrelationId && m.ReplyTo == r.ReplyTo &&
+		m.Type == r.Type && m.AppID == r.AppId && m.ContentType == r.ContentType && m.ContentEncoding == r.ContentEncoding &&
+		m.Priority == r.Priority && m.Transient == (r.DeliveryMode != amqp091.Persistent) && j.expiration == r.Expiration &&
+		bytes.Equal(m.Body, r.Body)
+}
+
+// sameHeaders reports whether the headers of a message came back.
+func (j *job) sameHeaders(returned amqp091.Table) bool {
+	start, end, err := locateTable(j.content, binary.BigEndian.Uint16(j.content[flagsAt:]))
+	if err != nil || start == end {
+		return len(returned) == 0
+	}
+	return sameTable(j.content[start+lengthSize:end], returned)
+}
+
+// sameTable compares the entries of a table on the wire with a table that was read.
+func sameTable(entries []byte, table amqp091.Table) bool {
+	n := 0
+	for ; len(entries) > 0; n++ {
+		name := 1 + int(entries[0])
+		size, err := valueSize(entries[name:])
+		value, ok := table[string(entries[1:name])]
+		if err != nil || !ok || !sameValue(entries[name:name+size], value) {
+			return false
+		}
+		entries = entries[name+size:]
+	}
+	return n == len(table)
+}
+
+func sameValue(wire []byte, value any) bool {
+	switch v := value.(type) {
+	case amqp091.Table:
+		return wire[0] == 'F' && sameTable(wire[1+lengthSize:], v)
+	case []any:
+		return wire[0] == 'A' && sameArray(wire[1+lengthSize:], v)
+	}
+	same, flaw := appendValue(nil, value, 0)
+	return flaw == nil && bytes.Equal(wire, same)
+}
+
+func sameArray(wire []byte, values []any) bool {
+	for _, value := range values {
+		if len(wire) == 0 {
+			return false
+		}
+		size, err := valueSize(wire)
+		if err != nil || !sameValue(wire[:size], value) {
+			return false
+		}
+		wire = wire[size:]
+	}
+	return len(wire) == 0
+}
