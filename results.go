@@ -75,12 +75,23 @@ func (a *App) result(c *call) *task.Result[any] {
 	case c.IgnoreResult:
 		results.mute = task.ErrResultIgnored
 	case c.results == nil && c.ReplyTo != "":
-		results.mute = fmt.Errorf("taskq: the outcome goes to the queue %s, as ReplyTo says: %w", c.ReplyTo, task.ErrNoResults)
+		results.mute = elsewhereError(c.ReplyTo)
 	case c.results == nil:
 		results.mute = task.ErrNoResults
 	}
 	return task.NewResult[any](c.ID, results)
 }
+
+// elsewhereError says that the outcome goes to the queue. It is put into words only when somebody asks for the outcome.
+type elsewhereError string
+
+// Error implements error.
+func (queue elsewhereError) Error() string {
+	return fmt.Sprintf("taskq: the outcome goes to the queue %s, as ReplyTo says: %v", string(queue), task.ErrNoResults)
+}
+
+// Unwrap returns task.ErrNoResults.
+func (elsewhereError) Unwrap() error { return task.ErrNoResults }
 
 // resultOf is the handle of a workflow that was sent.
 func (a *App) resultOf(ctx context.Context, w *shipment) *task.Result[any] {

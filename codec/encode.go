@@ -57,7 +57,14 @@ func (e *encoder) any(v any) error {
 	return nil
 }
 
+// containerHint is room for the body of an ordinary message.
+const containerHint = 128
+
+// enter begins a container.
 func (e *encoder) enter() error {
+	if e.buf == nil {
+		e.buf = make([]byte, 0, containerHint)
+	}
 	if e.depth++; e.depth > e.maxDepth {
 		return &formatError{text: fmt.Sprintf("nested deeper than %d levels, or in a circle", e.maxDepth)}
 	}
@@ -91,7 +98,13 @@ func (e *encoder) anyMap(m map[string]any) error {
 	if m == nil {
 		return e.any(nil)
 	}
-	return e.object(slices.Sorted(maps.Keys(m)), func(key string) error { return e.any(m[key]) })
+	var few [16]string
+	keys := few[:0]
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return e.object(keys, func(key string) error { return e.any(m[key]) })
 }
 
 func (e *encoder) object(keys []string, member func(string) error) error {

@@ -43,7 +43,7 @@ func repr(b *strings.Builder, v reflect.Value, depth int) {
 	case reflect.Pointer, reflect.Interface:
 		repr(b, v.Elem(), depth)
 	case reflect.Bool:
-		b.WriteString(map[bool]string{true: "True", false: "False"}[v.Bool()])
+		b.WriteString(reprBool(v.Bool()))
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		b.WriteString(strconv.FormatInt(v.Int(), 10))
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
@@ -90,6 +90,13 @@ func reprSpecial(b *strings.Builder, v any) bool {
 		return false
 	}
 	return true
+}
+
+func reprBool(is bool) string {
+	if is {
+		return "True"
+	}
+	return "False"
 }
 
 func reprFloat(f float64) string {
@@ -167,6 +174,10 @@ func reprMap(b *strings.Builder, v reflect.Value, depth int) {
 
 func sortedKeys(v reflect.Value) []reflect.Value {
 	keys := v.MapKeys()
+	if v.Type().Key() == reflect.TypeFor[string]() {
+		slices.SortFunc(keys, func(a, c reflect.Value) int { return strings.Compare(a.String(), c.String()) })
+		return keys
+	}
 	slices.SortFunc(keys, func(a, c reflect.Value) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(c)) })
 	return keys
 }

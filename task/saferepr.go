@@ -3,6 +3,8 @@ package task
 import (
 	"encoding/hex"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -10,6 +12,9 @@ import (
 // ReprArgs prints positional arguments as Celery shows them in messages, events and logs (celery/utils/saferepr.py): a Python tuple,
 // cut after 1024 characters and three levels.
 func ReprArgs(args []any) string {
+	if len(args) == 0 {
+		return "()"
+	}
 	end := ")"
 	if len(args) == 1 {
 		end = ",)"
@@ -20,7 +25,24 @@ func ReprArgs(args []any) string {
 }
 
 // ReprKwargs prints keyword arguments as Celery shows them: a dict, cut as by ReprArgs.
-func ReprKwargs(kwargs map[string]any) string { return ReprResult(kwargs) }
+func ReprKwargs(kwargs map[string]any) string {
+	if len(kwargs) == 0 {
+		return "{}"
+	}
+	s := safeRepr{left: safeLen}
+	var few [16]string
+	names := few[:0]
+	for name := range kwargs {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	s.container("{", "}", len(names), func(i int) {
+		s.quoted(names[i])
+		s.token(": ")
+		s.value(reflect.ValueOf(kwargs[names[i]]))
+	})
+	return s.text.String()
+}
 
 // ReprResult prints a return value as Celery's log shows it, cut as by ReprArgs.
 func ReprResult(v any) string {
@@ -130,6 +152,10 @@ func (s *safeRepr) value(v reflect.Value) {
 			s.token(": ")
 			s.value(members[i].value)
 		})
+	case reflect.Bool:
+		s.token(s.truncate(reprBool(v.Bool())))
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		s.token(s.truncate(strconv.FormatInt(v.Int(), 10)))
 	default:
 		var b strings.Builder
 		repr(&b, v, 0)
@@ -138,13 +164,15 @@ func (s *safeRepr) value(v reflect.Value) {
 }
 
 func (s *safeRepr) special(v any) bool {
-	var b strings.Builder
 	switch v := v.(type) {
+	case nil, string, bool, int, int64, float64, []any, map[string]any: // the usual ones are not
+		return false
 	case []byte:
 		s.bytes(v)
 	case error:
 		s.quoted(v.Error())
 	default:
+		var b strings.Builder
 		if !reprSpecial(&b, v) {
 			return false
 		}

@@ -3,7 +3,6 @@ package amqp
 import (
 	"encoding/binary"
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -28,7 +27,7 @@ type contentWriter struct {
 
 // encodeContent writes the properties of a message, which were checked, and its headers, which it checks. It returns the size of the
 // headers, too.
-func encodeContent(msg broker.Message, expiration string) (payload []byte, headers int, flaw *misfit) {
+func encodeContent(msg broker.Message, expiration string) (payload []byte, headers int, flaw *record.Misfit) {
 	w := contentWriter{bytes: make([]byte, 0, contentHint), next: flagType}
 	w.bytes = append(w.bytes, 0, classBasic, 0, 0)
 	w.bytes = binary.BigEndian.AppendUint64(w.bytes, uint64(len(msg.Body)))
@@ -82,7 +81,7 @@ func (w *contentWriter) timestamp(t time.Time) {
 	}
 }
 
-func (w *contentWriter) headers(table broker.Table) (size int, flaw *misfit) {
+func (w *contentWriter) headers(table broker.Table) (size int, flaw *record.Misfit) {
 	start := len(w.bytes)
 	if w.bytes, flaw = appendTable(w.bytes, table, 0); flaw != nil {
 		return 0, flaw
@@ -93,35 +92,24 @@ func (w *contentWriter) headers(table broker.Table) (size int, flaw *misfit) {
 	return size, nil
 }
 
-// misfit is what the wire cannot carry: where it is within the headers, and what is wrong with it.
-type misfit struct{ path, why string }
-
-// within says that it is in the value of that name.
-func (m *misfit) within(name string) *misfit {
-	if m != nil {
-		m.path = " " + strconv.Quote(name) + m.path
-	}
-	return m
-}
-
 const lengthSize = 4 // of a table, list or long string
 
 // appendTable writes a table in the types that every peer reads alike, with its length in front.
-func appendTable(b []byte, table broker.Table, depth int) ([]byte, *misfit) {
+func appendTable(b []byte, table broker.Table, depth int) ([]byte, *record.Misfit) {
 	if depth > maxDepth || len(table) > maxEntries {
-		return nil, &misfit{why: record.TooMuch()}
+		return nil, &record.Misfit{Why: record.TooMuch()}
 	}
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
 	for name, value := range table {
 		if len(name) > record.MaxShort {
-			return nil, &misfit{" name", record.TooLong(name)}
+			return nil, &record.Misfit{Path: " name", Why: record.TooLong(name)}
 		}
 		entry := len(b)
 		b = append(append(b, byte(len(name))), name...)
-		var flaw *misfit
+		var flaw *record.Misfit
 		if b, flaw = appendValue(b, value, depth); flaw != nil {
-			return nil, flaw.within(name)
+			return nil, flaw.Within(name)
 		}
 		if depth == 0 && isDeadLetterHeader(name) {
 			b = b[:entry]
@@ -130,14 +118,14 @@ func appendTable(b []byte, table broker.Table, depth int) ([]byte, *misfit) {
 	return putLength(b, at), nil
 }
 
-func appendArray(b []byte, values []any, depth int) ([]byte, *misfit) {
+func appendArray(b []byte, values []any, depth int) ([]byte, *record.Misfit) {
 	if depth > maxDepth || len(values) > maxEntries {
-		return nil, &misfit{why: record.TooMuch()}
+		return nil, &record.Misfit{Why: record.TooMuch()}
 	}
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
 	for _, value := range values {
-		var flaw *misfit
+		var flaw *record.Misfit
 		if b, flaw = appendValue(b, value, depth); flaw != nil {
 			return nil, flaw
 		}
@@ -152,7 +140,7 @@ func putLength(b []byte, at int) []byte {
 }
 
 // appendValue writes a value behind its type tag.
-func appendValue(b []byte, value any, depth int) ([]byte, *misfit) {
+func appendValue(b []byte, value any, depth int) ([]byte, *record.Misfit) {
 	switch v := value.(type) {
 	case []any:
 		return appendArray(append(b, 'A'), v, depth+1)
@@ -160,7 +148,7 @@ func appendValue(b []byte, value any, depth int) ([]byte, *misfit) {
 		return appendTable(append(b, 'F'), v, depth+1)
 	}
 	if flaw := record.Flaw(value); flaw != "" {
-		return nil, &misfit{why: flaw}
+		return nil, &record.Misfit{Why: flaw}
 	}
 	switch v := value.(type) {
 	case bool:

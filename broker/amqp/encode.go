@@ -50,7 +50,7 @@ func encode(to broker.Address, msg broker.Message, maxBody int) (*publishing, er
 	}
 	payload, headers, flaw := encodeContent(msg, out.expiration)
 	if flaw != nil {
-		return nil, invalid("header"+flaw.path, flaw.why)
+		return nil, invalid("header"+flaw.Path, flaw.Why)
 	}
 	if size += headers; size > maxHeader {
 		why := fmt.Sprintf("they take %d bytes with the other properties, more than the %d of one frame", size, maxHeader)

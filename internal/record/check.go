@@ -68,43 +68,62 @@ func TooMuch() string {
 }
 
 // CheckTable refuses a table that holds what none may hold.
-func CheckTable(t broker.Table) error { return checkTable(t, "header", 0) }
+func CheckTable(t broker.Table) error { return checkTable(t, 0).in("header") }
 
 // CheckValue refuses what no table may hold.
-func CheckValue(v any) error { return checkValue(v, "value", 0) }
+func CheckValue(v any) error { return checkValue(v, 0).in("value") }
 
-func checkTable(t broker.Table, what string, depth int) error {
+// Misfit is what no table may hold: where it is, and what is wrong with it. The place is put together on the way out, since it is asked for
+// only then.
+type Misfit struct{ Path, Why string }
+
+// Within says that it is in the value of that name; nil stays nil.
+func (m *Misfit) Within(name string) *Misfit {
+	if m != nil {
+		m.Path = " " + strconv.Quote(name) + m.Path
+	}
+	return m
+}
+
+func (m *Misfit) in(what string) error {
+	if m == nil {
+		return nil
+	}
+	return invalid(what+m.Path, m.Why)
+}
+
+func checkTable(t broker.Table, depth int) *Misfit {
 	if depth > MaxDepth || len(t) > MaxEntries {
-		return invalid(what, TooMuch())
+		return &Misfit{Why: TooMuch()}
 	}
 	for name, value := range t {
 		if len(name) > MaxShort {
-			return invalid(what+" name", TooLong(name))
+			return &Misfit{" name", TooLong(name)}
 		}
-		if err := checkValue(value, what+" "+strconv.Quote(name), depth); err != nil {
-			return err
+		if flaw := checkValue(value, depth); flaw != nil {
+			return flaw.Within(name)
 		}
 	}
 	return nil
 }
 
-func checkValue(v any, what string, depth int) error {
+func checkValue(v any, depth int) *Misfit {
 	switch v := v.(type) {
 	case broker.Table:
-		return checkTable(v, what, depth+1)
+		return checkTable(v, depth+1)
 	case []any:
 		if depth++; depth > MaxDepth || len(v) > MaxEntries {
-			return invalid(what, TooMuch())
+			return &Misfit{Why: TooMuch()}
 		}
 		for _, item := range v {
-			if err := checkValue(item, what, depth); err != nil {
-				return err
+			if flaw := checkValue(item, depth); flaw != nil {
+				return flaw
 			}
 		}
 		return nil
 	}
 	if flaw := Flaw(v); flaw != "" {
-		return invalid(what, flaw)
+		return &Misfit{Why: flaw}
 	}
 	return nil
 }

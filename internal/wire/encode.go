@@ -87,6 +87,9 @@ func encode(o Outgoing) (broker.Message, error) {
 
 // embed encodes what is to happen after the task.
 func (o *Outgoing) embed(c codec.Codec) (task.Embed, error) {
+	if o.Link == nil && o.LinkError == nil && o.Chain == nil && o.Chord == nil {
+		return o.Embed, nil
+	}
 	embed := o.Embed
 	chain := slices.Clone(o.Chain)
 	slices.Reverse(chain) // the last step is first on the wire
@@ -199,13 +202,18 @@ func reprs(c codec.Codec, args []any, kwargs map[string]any) (string, string, er
 			return "", "", fmt.Errorf("args[%d]: %w", i, err)
 		}
 	}
-	named := make(map[string]any, len(kwargs))
+	named, cloned := kwargs, false
 	for k, v := range kwargs {
-		if raw, ok := v.(codec.Raw); ok {
-			v = nil
-			if err := c.Unmarshal(raw, &v); err != nil {
-				return "", "", fmt.Errorf("kwargs[%q]: %w", k, err)
-			}
+		raw, ok := v.(codec.Raw)
+		if !ok {
+			continue
+		}
+		if !cloned {
+			named, cloned = maps.Clone(kwargs), true
+		}
+		v = nil
+		if err := c.Unmarshal(raw, &v); err != nil {
+			return "", "", fmt.Errorf("kwargs[%q]: %w", k, err)
 		}
 		named[k] = v
 	}

@@ -17,10 +17,11 @@ func headers(req *task.Request) (broker.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, n := range map[string]int{"retries": req.Retries, "replaced_task_nesting": req.ReplacedNesting} {
-		if h[name], err = small(name, n); err != nil {
-			return nil, err
-		}
+	if h["retries"], err = small("retries", req.Retries); err != nil {
+		return nil, err
+	}
+	if h["replaced_task_nesting"], err = small("replaced_task_nesting", req.ReplacedNesting); err != nil {
+		return nil, err
 	}
 	h["group_index"] = nil
 	if req.GroupIndex >= 0 {
@@ -37,13 +38,16 @@ func headers(req *task.Request) (broker.Table, error) {
 	}
 	h["lang"] = "go"
 	h["task"] = req.Name
-	h["id"] = req.ID
+	var id any = req.ID
+	h["id"], h["root_id"] = id, id
+	if req.RootID != req.ID {
+		h["root_id"] = req.RootID
+	}
 	h["shadow"] = orNil(req.Shadow)
 	h["eta"] = timeOrNil(req.ETA)
 	h["expires"] = timeOrNil(req.Expires)
 	h["group"] = orNil(req.Group)
 	h["timelimit"] = []any{inSeconds(req.TimeLimit), inSeconds(req.SoftTimeLimit)}
-	h["root_id"] = req.RootID
 	h["parent_id"] = orNil(req.ParentID)
 	h["argsrepr"] = req.ArgsRepr
 	h["kwargsrepr"] = req.KwargsRepr
