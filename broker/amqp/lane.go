@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -152,6 +153,7 @@ func (l *lane) writeReady(jobs []*job) error {
 			}
 		}
 		close(jobs[0].taken)
+		runtime.Gosched() // confirms come for many at a time: who has got one is about to submit the next message
 		select {
 		case jobs = <-l.jobs:
 		default:
