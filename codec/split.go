@@ -59,6 +59,34 @@ func Members(c Codec, data []byte, names []string, values []Raw) (err error) {
 	return err
 }
 
+// Nested is Elements of a list whose three elements are a list, an object and an object, with all of them taken apart in one go: Elements
+// of the first, with room, the members of the second, and Members of the third. It reports false for what is anything else, or is not
+// valid, or is in a codec that does not do that: to be taken apart one by one, which shows what it is.
+func Nested(c Codec, data []byte, room []Raw, names []string, values []Raw) (list []Raw, object map[string]Raw, ok bool) {
+	j, ok := c.(JSON)
+	if !ok {
+		return nil, nil, false
+	}
+	s := j.scanner(data)
+	if s.valid() != nil {
+		return nil, nil, false
+	}
+	clear(values)
+	n := 0
+	err := s.list(func() (err error) {
+		switch n++; n {
+		case 1:
+			list, err = s.elements(room[:0])
+		case 2:
+			object, err = s.members()
+		case 3:
+			err = s.pick(names, values)
+		}
+		return err
+	}, "a list")
+	return list, object, err == nil && n == 3 && list != nil && object != nil && s.end() == nil
+}
+
 // IsNull reports whether raw is nothing, or null as c encodes it.
 func IsNull(c Codec, raw Raw) bool {
 	if raw == nil {

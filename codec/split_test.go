@@ -81,13 +81,55 @@ func TestMembersAreThoseThatAreNamed(t *testing.T) {
 	}
 }
 
+func TestACallIsTakenApartInOneGo(t *testing.T) {
+	t.Parallel()
+	names, values := []string{"chain"}, make([]codec.Raw, 1)
+	list, object, ok := codec.Nested(codec.JSON{}, []byte(` [[1, [2]], {"k": "v"}, {"chain": [{}], "chord": null}] `), nil, names, values)
+	if !ok || len(list) != 2 || string(list[1]) != "[2]" || string(object["k"]) != `"v"` || string(values[0]) != "[{}]" {
+		t.Errorf("parts = %q, %q, %q, %t", list, object, values, ok)
+	}
+	for _, other := range []string{
+		`[[], {}]`, `[[], {}, {}, {}]`, `[null, {}, {}]`, `[[], null, {}]`, `[{}, {}, {}]`, `[[], {}, {}] 1`, `[[], {}, {]`, "[[\"\xff\"], {}, {}]", `{}`, `null`, ``,
+	} {
+		if _, _, ok := codec.Nested(codec.JSON{}, []byte(other), nil, names, values); ok {
+			t.Errorf("took %s for a call", other)
+		}
+	}
+	if _, _, ok := codec.Nested(codec.JSON{MaxDepth: 2}, []byte(`[[[1]], {}, {}]`), nil, names, values); ok {
+		t.Error("nested deeper than may be")
+	}
+	if _, _, ok := codec.Nested(codec.Msgpack{}, encoded(t, codec.Msgpack{}, []any{[]int{}, map[string]int{}, nil}), nil, names, values); ok {
+		t.Error("MessagePack is taken apart in one go: say so")
+	}
+}
+
+// same checks that what was taken apart in one go is what its parts are.
+func same(t *testing.T, c codec.Codec, data []byte) {
+	t.Helper()
+	names, values, want := []string{"a", "b"}, make([]codec.Raw, 2), make([]codec.Raw, 2)
+	list, object, ok := codec.Nested(c, data, make([]codec.Raw, 1), names, values)
+	if !ok {
+		return
+	}
+	parts, err := codec.Elements(c, data, nil)
+	if err != nil || len(parts) != 3 || codec.Members(c, parts[2], names, want) != nil || !cmp.Equal(want, values) {
+		t.Fatalf("members in %q = %q, want %q, %v", data, values, want, err)
+	}
+	elements, err := codec.Elements(c, parts[0], nil)
+	var members map[string]codec.Raw
+	if err != nil || c.Unmarshal(parts[1], &members) != nil || !cmp.Equal(elements, list) || !cmp.Equal(members, object) {
+		t.Fatalf("parts of %q = %q, %q, want %q, %q", data, list, object, elements, members)
+	}
+}
+
 // FuzzSplit checks that what is split without memory is what Unmarshal splits.
 func FuzzSplit(f *testing.F) {
-	for _, text := range []string{`[[1], {"a": [{}]}, null]`, `{"a": 1, "b": {"a": 2}, "\u0061": 3}`, `null`, ` [] `, "\x93\x01\xa1a\xc0", "\x82\xa1a\x01\x05\xc0"} {
+	for _, text := range []string{`[[1], {"a": [{}]}, null]`, `{"a": 1, "b": {"a": 2}, "\u0061": 3}`, `null`, ` [] `, `[[1], {"k": 1}, {"a": [], "b": null}]`, "\x93\x01\xa1a\xc0", "\x82\xa1a\x01\x05\xc0"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for name, c := range map[string]codec.Codec{"json": codec.JSON{}, "msgpack": codec.Msgpack{}} {
+			same(t, c, data)
 			var list []codec.Raw
 			want := c.Unmarshal(data, &list)
 			got, err := codec.Elements(c, data, make([]codec.Raw, 1))

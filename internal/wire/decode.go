@@ -106,6 +106,10 @@ func (p payload) read(req *task.Request, d *broker.Delivery) error {
 	if _, ok := d.Headers["task"]; !ok {
 		return p.readObject(req, d)
 	}
+	if p.readUsual(req) {
+		req.Protocol = 2
+		return r.read(req)
+	}
 	var room [3]codec.Raw
 	parts, err := codec.Elements(p.codec, p.bytes, room[:])
 	if err != nil {
@@ -125,6 +129,21 @@ func (p payload) read(req *task.Request, d *broker.Delivery) error {
 		return fmt.Errorf("embed: %w", err)
 	}
 	return nil
+}
+
+// usualArgs is how many positional arguments are read without memory beside theirs.
+const usualArgs = 8
+
+// readUsual reads the body of nearly all messages. What it reports false for is read step by step, which tells what is wrong with it.
+func (p payload) readUsual(req *task.Request) bool {
+	var room [usualArgs]codec.Raw
+	var embed [4]codec.Raw
+	args, kwargs, ok := codec.Nested(p.codec, p.bytes, room[:], embedded(), embed[:])
+	if ok {
+		req.Args, req.Kwargs = slices.Clone(args), kwargs
+		p.keep(&req.Embed, embed)
+	}
+	return ok
 }
 
 // readObject reads a body of protocol 1: an object with everything in it. In the hybrid form, headers are laid over it.
@@ -192,7 +211,7 @@ func (p payload) table(members map[string]codec.Raw) (broker.Table, error) {
 // readCall splits the arguments; nil ones are missing, which protocol 1 allows.
 func (p payload) readCall(req *task.Request, args, kwargs codec.Raw) error {
 	if args != nil {
-		var room [8]codec.Raw
+		var room [usualArgs]codec.Raw
 		list, err := codec.Elements(p.codec, args, room[:])
 		if err != nil || list == nil {
 			return &task.ArgumentError{Text: "argument after * must be a list: " + shape(err)}
@@ -216,16 +235,22 @@ func shape(err error) string {
 
 // readEmbed reads what follows the task from an object that has it among its members.
 func (p payload) readEmbed(req *task.Request, object codec.Raw) error {
-	names := [...]string{"callbacks", "errbacks", "chain", "chord"}
-	var values [len(names)]codec.Raw
-	if err := codec.Members(p.codec, object, names[:], values[:]); err != nil {
+	var values [4]codec.Raw
+	if err := codec.Members(p.codec, object, embedded(), values[:]); err != nil {
 		return err
 	}
+	p.keep(&req.Embed, values)
+	return nil
+}
+
+// embedded are the members of the embed, in the order of keep.
+func embedded() []string { return []string{"callbacks", "errbacks", "chain", "chord"} }
+
+func (p payload) keep(embed *task.Embed, values [4]codec.Raw) {
 	for i, value := range values {
 		if codec.IsNull(p.codec, value) {
 			values[i] = nil
 		}
 	}
-	req.Embed = task.Embed{Callbacks: values[0], Errbacks: values[1], Chain: values[2], Chord: values[3]}
-	return nil
+	embed.Callbacks, embed.Errbacks, embed.Chain, embed.Chord = values[0], values[1], values[2], values[3]
 }
