@@ -3,6 +3,7 @@ package codec
 import (
 	"bytes"
 	"slices"
+	"strconv"
 )
 
 // Elements is c.Unmarshal into a []Raw that begins with room: what fits there costs no memory. It returns nil for null.
@@ -114,9 +115,44 @@ func (s *scanner) split(dst any) (done bool, err error) {
 	case *map[string]Raw:
 		*dst, err = s.members()
 	default:
-		return false, nil
+		return s.plain(dst)
 	}
 	return true, err
+}
+
+// plain does the same for the types that most arguments have, when the value at the cursor is as plain. All others, and what does not fit,
+// are the decoder's; the cursor is where it was then.
+func (s *scanner) plain(dst any) (done bool, err error) {
+	start := s.mark()
+	switch dst := dst.(type) {
+	case *string:
+		if done = dst != nil && s.peek() == '"'; done {
+			*dst, err = s.text()
+		}
+	case *int:
+		n, ok := s.integer(strconv.IntSize)
+		if done = ok && dst != nil; done {
+			*dst = int(n)
+		}
+	case *int64:
+		n, ok := s.integer(64)
+		if done = ok && dst != nil; done {
+			*dst = n
+		}
+	}
+	if !done {
+		s.reset(start)
+	}
+	return done, err
+}
+
+func (s *scanner) integer(bits int) (n int64, ok bool) {
+	kind, token, err := s.scalar()
+	if err != nil || kind != intToken {
+		return 0, false
+	}
+	n, err = strconv.ParseInt(string(token), 10, bits)
+	return n, err == nil
 }
 
 // elements appends those of the list at the cursor; it returns nil for null.

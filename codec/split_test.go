@@ -151,3 +151,27 @@ func FuzzSplit(f *testing.F) {
 		}
 	})
 }
+
+// alone checks that a value is read into a variable as it is into a field.
+func alone[T comparable](t *testing.T, text string) {
+	t.Helper()
+	var plain T
+	var field struct{ V T }
+	err := codec.JSON{}.Unmarshal([]byte(text), &plain)
+	inside := codec.JSON{}.Unmarshal([]byte(`{"V": `+text+`}`), &field)
+	if plain != field.V || (err == nil) != (inside == nil) {
+		t.Errorf("%s as %T = %v, %v; in a struct %v, %v", text, plain, plain, err, field.V, inside)
+	}
+}
+
+func TestPlainValuesAreReadAsFieldsAre(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`1`, ` -12 `, `9223372036854775807`, `9223372036854775808`, `1.0`, `1e3`, `"1"`, `"a\u00e9\n"`, `"open`, `""`, `null`, `true`, `[1]`, `{}`,
+		`01`, `NaN`, ``, `{"__type__": "decimal", "__value__": "1.10"}`, `{"__type__": "uuid", "__value__": {"hex": "12345678123456781234567812345678"}}`,
+	} {
+		alone[int](t, text)
+		alone[int64](t, text)
+		alone[string](t, text)
+	}
+}

@@ -130,9 +130,13 @@ func (p *params) split(v any) (args []any, kwargs map[string]any) {
 	return args, kwargs
 }
 
+// fewParams is how many parameters are bound without memory of their own.
+const fewParams = 8
+
 // bind decodes the arguments into *dst by the rules of a Python call.
 func (p *params) bind(fn string, a Arguments, dst any) error {
-	bound := make([]codec.Raw, len(p.list))
+	var room [fewParams]codec.Raw
+	bound := append(room[:0], make([]codec.Raw, len(p.list))...)
 	if err := p.match(fn, a, bound); err != nil {
 		return err
 	}
@@ -167,20 +171,33 @@ func (p *params) match(fn string, a Arguments, bound []codec.Raw) error {
 		return argumentError("%s() takes %s but %d %s given", fn, p.takes(positional), n, plural(n, "was", "were"))
 	}
 	copy(bound, a.Args)
-	for _, name := range slices.Sorted(maps.Keys(a.Kwargs)) {
-		i := slices.IndexFunc(p.list, func(q Param) bool { return q.Name == name })
-		if i < 0 {
-			return argumentError("%s() got an unexpected keyword argument '%s'", fn, name)
+	matched := 0
+	for i := range p.list {
+		if raw, ok := a.Kwargs[p.list[i].Name]; ok && bound[i] == nil {
+			bound[i] = raw
+			matched++
 		}
-		if bound[i] != nil {
-			return argumentError("%s() got multiple values for argument '%s'", fn, name)
-		}
-		bound[i] = a.Kwargs[name]
+	}
+	if matched < len(a.Kwargs) {
+		return p.mismatch(fn, a)
 	}
 	if err := p.missing(fn, bound, "positional", false); err != nil {
 		return err
 	}
 	return p.missing(fn, bound, "keyword-only", true)
+}
+
+// mismatch is the error for the first keyword argument that has no parameter, or one that has its value already.
+func (p *params) mismatch(fn string, a Arguments) error {
+	for _, name := range slices.Sorted(maps.Keys(a.Kwargs)) {
+		switch i := slices.IndexFunc(p.list, func(q Param) bool { return q.Name == name }); {
+		case i < 0:
+			return argumentError("%s() got an unexpected keyword argument '%s'", fn, name)
+		case i < len(a.Args):
+			return argumentError("%s() got multiple values for argument '%s'", fn, name)
+		}
+	}
+	return nil
 }
 
 func (p *params) missing(fn string, bound []codec.Raw, kind string, keyword bool) error {
