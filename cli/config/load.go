@@ -60,6 +60,7 @@ func (t Table) Load(s Sources) (*Values, error) {
 		}
 		values.items[key.Name] = it
 	}
+	values.secrets = values.findSecrets()
 	return values, nil
 }
 

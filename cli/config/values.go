@@ -50,7 +50,12 @@ type item struct {
 type Values struct {
 	table Table
 	items map[string]item
+
+	secrets []secret
 }
+
+// secret is a text that must not be shown, and what is shown for it.
+type secret struct{ text, shown string }
 
 // Keys returns the settings in the order of the table.
 func (v *Values) Keys() []Key { return v.table }
@@ -97,22 +102,30 @@ func (v *Values) Show(name string) string {
 
 // Scrub replaces every secret of the configuration in text: a second line of defence for texts of other libraries.
 func (v *Values) Scrub(text string) string {
+	for _, s := range v.secrets {
+		text = strings.ReplaceAll(text, s.text, s.shown)
+	}
+	return text
+}
+
+// findSecrets returns the secrets of the configuration, once for all the lines of a log: URLs, and in case that only a part of one is
+// shown, what they have in front of the host.
+func (v *Values) findSecrets() (secrets []secret) {
 	for _, key := range v.table {
-		secret := v.get(key.Name).text
-		if key.Kind != URL && !key.Secret || secret == "" {
+		text := v.get(key.Name).text
+		if key.Kind != URL && !key.Secret || text == "" {
 			continue
 		}
-		text = strings.ReplaceAll(text, secret, v.Show(key.Name))
-		if _, rest, ok := strings.Cut(secret, "://"); ok {
-			if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-				user, password, _ := strings.Cut(rest[:at], ":")
-				if password != "" {
-					text = strings.ReplaceAll(text, user+":"+password+"@", user+":"+mask.Masked+"@")
-				}
+		secrets = append(secrets, secret{text, v.Show(key.Name)})
+		_, rest, _ := strings.Cut(text, "://")
+		if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+			user, password, _ := strings.Cut(rest[:at], ":")
+			if password != "" {
+				secrets = append(secrets, secret{user + ":" + password + "@", user + ":" + mask.Masked + "@"})
 			}
 		}
 	}
-	return text
+	return secrets
 }
 
 func (v *Values) get(name string) item {
