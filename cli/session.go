@@ -329,3 +329,10 @@ func (l *lockedWriter) Write(data []byte) (int, error) {
 	defer l.mu.Unlock()
 	return l.w.Write(data)
 }
+
+// WriteString implements io.StringWriter: lines of a log come as such.
+func (l *lockedWriter) WriteString(text string) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return io.WriteString(l.w, text)
+}

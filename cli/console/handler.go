@@ -70,9 +70,13 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	return &next
 }
 
+// fewAttrs is how many attributes a record has at the most, as a rule.
+const fewAttrs = 8
+
 // Handle implements slog.Handler.
 func (h *Handler) Handle(_ context.Context, r slog.Record) error {
-	attrs := slices.Clip(h.attrs)
+	var room [fewAttrs]slog.Attr
+	attrs := append(room[:0], h.attrs...)
 	r.Attrs(func(a slog.Attr) bool {
 		attrs = flatten(attrs, h.prefix, a)
 		return true
@@ -89,21 +93,27 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 
 func (h *Handler) line(r slog.Record, attrs []slog.Attr) string {
 	rec := record{message: r.Message, attrs: attrs}
+	text := clean(rec.text())
+	start, end := h.color(r.Level)
 	var b strings.Builder
+	b.Grow(len(start) + len(end) + len("[2026-11-22 11:11:25,123: CRITICAL/MainProcess] \n") + len(text))
+	b.WriteString(start)
+	b.WriteByte('[')
 	if !r.Time.IsZero() {
-		b.WriteString("[" + r.Time.Format("2006-01-02 15:04:05,000") + ": ")
-	} else {
-		b.WriteString("[")
+		var stamp [32]byte
+		b.Write(r.Time.AppendFormat(stamp[:0], "2006-01-02 15:04:05,000: "))
 	}
-	b.WriteString(levelName(r.Level) + "/" + rec.process() + "] ")
-	b.WriteString(clean(rec.text()))
+	b.WriteString(levelName(r.Level))
+	b.WriteByte('/')
+	b.WriteString(rec.process())
+	b.WriteString("] ")
+	b.WriteString(text)
 	if traceback := strings.TrimRight(rec.value("traceback"), "\n"); traceback != "" {
 		b.WriteString("\n" + cleanLines(traceback))
 	}
-	if start, end := h.color(r.Level); start != "" {
-		return start + b.String() + end + "\n"
-	}
-	return b.String() + "\n"
+	b.WriteString(end)
+	b.WriteByte('\n')
+	return b.String()
 }
 
 // color returns the escape codes around a line; Celery colours warnings and errors alike.
@@ -174,7 +184,20 @@ func clean(s string) string { return escape(s, "") }
 
 func cleanLines(s string) string { return escape(s, "\n\t") }
 
+// isPlain reports whether a text is all printable ASCII, as nearly all are.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 func escape(s, keep string) string {
+	if isPlain(s) {
+		return s
+	}
 	bad := func(r rune) bool { return !unicode.IsPrint(r) && !strings.ContainsRune(keep, r) }
 	if strings.IndexFunc(s, bad) < 0 {
 		return s

@@ -34,8 +34,8 @@ func (r record) process() string {
 // text is the message: the lines of tasks in the words of celery/app/trace.py and celery/worker/request.py, everything else as it is,
 // with its attributes behind it.
 func (r record) text() string {
-	if r.value("id") != "" {
-		if words := r.celery(r.value("task") + "[" + r.value("id") + "]"); words != "" {
+	if id := r.value("id"); id != "" {
+		if words := r.celery(r.value("task") + "[" + id + "]"); words != "" {
 			return words
 		}
 	}
@@ -55,11 +55,11 @@ func (r record) celery(name string) string {
 	case "task received":
 		return "Task " + name + " received"
 	case "task succeeded":
-		return "Task " + name + " succeeded in " + seconds(r.value("runtime")) + ": " + r.value("result")
+		return "Task " + name + " succeeded in " + r.seconds("runtime") + ": " + r.value("result")
 	case "task failed":
 		return "Task " + name + " raised unexpected: " + r.value("error")
 	case "task retried":
-		words := "Task " + name + " retry: Retry in " + seconds(r.value("retry_in"))
+		words := "Task " + name + " retry: Retry in " + r.seconds("retry_in")
 		if err := r.value("error"); err != "" {
 			words += ": " + err
 		}
@@ -79,18 +79,24 @@ func (r record) celery(name string) string {
 	case "task is terminated":
 		return "Terminating " + r.value("id") + " (" + r.value("signal") + ")"
 	case "task terminated":
-		return "Task " + name + " terminated after " + seconds(r.value("runtime"))
+		return "Task " + name + " terminated after " + r.seconds("runtime")
 	case "soft time limit exceeded":
-		return "Soft time limit (" + seconds(r.value("limit")) + ") exceeded for " + name
+		return "Soft time limit (" + r.seconds("limit") + ") exceeded for " + name
 	case "hard time limit exceeded":
-		return "Hard time limit (" + seconds(r.value("limit")) + ") exceeded for " + name
+		return "Hard time limit (" + r.seconds("limit") + ") exceeded for " + name
 	}
 	return ""
 }
 
 // seconds is a number of seconds with its unit: "2s", "0.0735s".
-func seconds(value string) string {
-	value = strings.TrimSuffix(value, "s")
+func (r record) seconds(key string) string {
+	for _, a := range slices.Backward(r.attrs) {
+		if a.Key == key && a.Value.Kind() == slog.KindFloat64 {
+			var room [32]byte
+			return string(append(strconv.AppendFloat(room[:0], a.Value.Float64(), 'f', -1, 64), 's'))
+		}
+	}
+	value := strings.TrimSuffix(r.value(key), "s")
 	if f, err := strconv.ParseFloat(value, 64); err == nil {
 		value = strconv.FormatFloat(f, 'f', -1, 64)
 	}
