@@ -88,6 +88,15 @@ func (s *seat) run() {
 // wait returns the next job, or false when the seat shall leave.
 func (s *seat) wait() (Job, bool) {
 	s.enter(idle)
+	if s.life.Err() != nil {
+		return nil, false
+	}
+	select {
+	case job := <-s.pool.jobs: // one that waits is taken at half the cost of waiting for one
+		s.enter(busy)
+		return job, true
+	default:
+	}
 	select {
 	case job := <-s.pool.jobs:
 		s.enter(busy)

