@@ -67,16 +67,17 @@ func ByName(name string) (Codec, error) {
 
 // WithMaxDepth returns c with another limit on how deep arrays and objects may be nested; 0 leaves it as it is.
 func WithMaxDepth(c Codec, depth int) Codec {
-	if depth <= 0 {
-		return c
-	}
-	switch c := c.(type) {
+	switch limited := c.(type) {
 	case JSON:
-		c.MaxDepth = depth
-		return c
+		if depth > 0 && depth != limited.MaxDepth {
+			limited.MaxDepth = depth
+			return limited
+		}
 	case Msgpack:
-		c.MaxDepth = depth
-		return c
+		if depth > 0 && depth != limited.MaxDepth {
+			limited.MaxDepth = depth
+			return limited
+		}
 	}
 	return c
 }

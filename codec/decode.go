@@ -18,6 +18,8 @@ type source interface {
 	// list and object call their function with the cursor on each element and each member's value.
 	list(element func() error, want string) error
 	object(member func(key string) error) error
+	// each is object without memory for the keys, which are good until the cursor moves.
+	each(member func(key []byte) error) error
 	text() (string, error)
 	// scalar takes what is no text and no container; the token is its text in JSON, good until the next call.
 	scalar() (kind scalarKind, token []byte, err error)
@@ -137,7 +139,7 @@ func (d *decoder) valueObject(v reflect.Value) error {
 func (d *decoder) valueStruct(v reflect.Value) error {
 	known := d.structs.fieldsOf(v.Type())
 	var seen uint64 // by position; a struct of more fields merges duplicates there
-	return d.object(func(key string) error {
+	return d.each(func(key []byte) error {
 		i := known.find(key)
 		if i < 0 {
 			_, err := d.skip()

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // field is a struct field as a member of a JSON object.
@@ -18,18 +19,54 @@ type field struct {
 // fields are a struct's members in the order of the struct.
 type fields []field
 
-// structs are the members of the types of one document, made once: there is no state between two.
-type structs map[reflect.Type]fields
+// structs are the members of the types of one document, made once, or of all documents of a codec that remembers them.
+type structs struct {
+	here   map[reflect.Type]fields
+	always *Types // nil: there is no state between two documents
+}
+
+// Types remembers what there is to know of Go types, for codecs that read and write many documents of a few types. The zero value is
+// ready to use. It is safe for concurrent use.
+type Types struct{ known sync.Map }
+
+// Remembering returns c with Types, unless it has some or comes from another package.
+func Remembering(c Codec) Codec {
+	switch c := c.(type) {
+	case JSON:
+		if c.Types == nil {
+			c.Types = &Types{}
+		}
+		return c
+	case Msgpack:
+		if c.Types == nil {
+			c.Types = &Types{}
+		}
+		return c
+	}
+	return c
+}
 
 func (s *structs) fieldsOf(t reflect.Type) fields {
-	if known, ok := (*s)[t]; ok {
+	if s.always != nil {
+		return s.always.fieldsOf(t)
+	}
+	if known, ok := s.here[t]; ok {
 		return known
 	}
-	if *s == nil {
-		*s = structs{}
+	if s.here == nil {
+		s.here = map[reflect.Type]fields{}
 	}
 	known := fieldsOf(t)
-	(*s)[t] = known
+	s.here[t] = known
+	return known
+}
+
+func (m *Types) fieldsOf(t reflect.Type) fields {
+	if known, ok := m.known.Load(t); ok {
+		return known.(fields)
+	}
+	known := fieldsOf(t)
+	m.known.Store(t, known)
 	return known
 }
 
@@ -117,12 +154,13 @@ func scalarType(t reflect.Type) bool {
 }
 
 // find returns the position of the member, by its exact name or else in any case; -1 when there is none.
-func (fs fields) find(name string) int {
+func (fs fields) find(key []byte) int {
 	for i := range fs {
-		if fs[i].name == name {
+		if fs[i].name == string(key) {
 			return i
 		}
 	}
+	name := string(key)
 	return slices.IndexFunc(fs, func(f field) bool { return strings.EqualFold(f.name, name) })
 }
 

@@ -23,6 +23,8 @@ const MaxDepth = 128
 type JSON struct {
 	// MaxDepth is how deep arrays and objects may be nested, read and written; 0 means the constant MaxDepth.
 	MaxDepth int
+	// Types are remembered from one document to the next; nil: what is needed is found out for each document.
+	Types *Types
 }
 
 var _ Codec = JSON{}
@@ -35,7 +37,7 @@ func (JSON) ContentEncoding() string { return "utf-8" }
 
 // Marshal implements Codec.
 func (j JSON) Marshal(v any) ([]byte, error) {
-	e := encoder{format: jsonFormat{}, maxDepth: depth(j.MaxDepth)}
+	e := encoder{format: jsonFormat{}, maxDepth: depth(j.MaxDepth), structs: structs{always: j.Types}}
 	if err := e.any(v); err != nil {
 		return nil, err
 	}
@@ -51,7 +53,7 @@ func (j JSON) Unmarshal(data []byte, dst any) error {
 	split, err := s.split(dst)
 	if !split {
 		whole := s // the decoder's is on the heap
-		err = decode(decoder{source: &whole}, dst)
+		err = decode(decoder{source: &whole, structs: structs{always: j.Types}}, dst)
 		s = whole
 	}
 	if err != nil {

@@ -101,7 +101,7 @@ func (s *scanner) object(member func(key string) error) error {
 	return s.each(func(key []byte) error { return member(string(key)) })
 }
 
-// each is object without memory for the keys.
+// each implements source.
 func (s *scanner) each(member func(key []byte) error) error {
 	if s.peek() != '{' {
 		return s.mismatch("an object")
@@ -296,16 +296,18 @@ func hex4(b []byte) (rune, bool) {
 
 // unescape resolves checked escapes. Half of a surrogate pair becomes U+FFFD, as in encoding/json.
 func unescape(raw []byte) string {
-	out := make([]byte, 0, len(raw))
+	var out strings.Builder
+	out.Grow(len(raw))
 	for len(raw) > 0 {
 		i := bytes.IndexByte(raw, '\\')
 		if i < 0 {
-			return string(append(out, raw...))
+			out.Write(raw)
+			break
 		}
-		out = append(out, raw[:i]...)
+		out.Write(raw[:i])
 		raw = raw[i:]
 		if raw[1] != 'u' {
-			out = append(out, unescapeByte(raw[1]))
+			out.WriteByte(unescapeByte(raw[1]))
 			raw = raw[2:]
 			continue
 		}
@@ -320,9 +322,9 @@ func unescape(raw []byte) string {
 				raw = raw[6:]
 			}
 		}
-		out = utf8.AppendRune(out, r)
+		out.WriteRune(r)
 	}
-	return string(out)
+	return out.String()
 }
 
 func unescapeByte(c byte) byte {

@@ -27,6 +27,8 @@ import (
 type Msgpack struct {
 	// MaxDepth is how deep arrays and maps may be nested, read and written; 0 means the constant MaxDepth.
 	MaxDepth int
+	// Types are remembered from one document to the next; nil: what is needed is found out for each document.
+	Types *Types
 }
 
 var _ Codec = Msgpack{}
@@ -39,7 +41,7 @@ func (Msgpack) ContentEncoding() string { return "binary" }
 
 // Marshal implements Codec.
 func (m Msgpack) Marshal(v any) ([]byte, error) {
-	e := encoder{format: packFormat{}, maxDepth: depth(m.MaxDepth)}
+	e := encoder{format: packFormat{}, maxDepth: depth(m.MaxDepth), structs: structs{always: m.Types}}
 	if err := e.any(v); err != nil {
 		return nil, inMsgpack(err)
 	}
@@ -52,7 +54,7 @@ func (m Msgpack) Unmarshal(data []byte, dst any) error {
 	split, err := s.split(dst)
 	if !split {
 		whole := s // the decoder's is on the heap
-		err = decode(decoder{source: &whole, bytes: true}, dst)
+		err = decode(decoder{source: &whole, bytes: true, structs: structs{always: m.Types}}, dst)
 		s = whole
 	}
 	if err == nil {

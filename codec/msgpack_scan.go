@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -107,17 +108,21 @@ func (s *packScanner) list(element func() error, want string) error {
 
 // object implements source.
 func (s *packScanner) object(member func(key string) error) error {
-	return s.each(func(key []byte) error {
-		text := string(key)
-		if err := member(text); err != nil {
-			return inMember(err, text)
+	return s.each(func(key []byte) error { return member(string(key)) })
+}
+
+// each implements source.
+func (s *packScanner) each(member func(key []byte) error) error {
+	return s.members(func(key []byte) error {
+		if err := member(key); err != nil {
+			return inMember(err, string(key))
 		}
 		return nil
 	})
 }
 
-// each calls member with the cursor on the value of each key, which is good until the cursor moves.
-func (s *packScanner) each(member func(key []byte) error) error {
+// members is each without the place of errors.
+func (s *packScanner) members(member func(key []byte) error) error {
 	if msgp.NextType(s.rest()) != msgp.MapType {
 		return s.mismatch("an object")
 	}
@@ -158,7 +163,7 @@ func (s *packScanner) key() ([]byte, error) {
 		return key, nil
 	case msgp.IntType, msgp.UintType:
 		_, token, err := s.scalar()
-		return token, err
+		return bytes.Clone(token), err // the next number is written over it
 	case msgp.InvalidType:
 		return nil, s.broken(nil)
 	}
@@ -232,7 +237,7 @@ func (s *packScanner) skip() (Raw, error) {
 			err = failed
 			break
 		}
-		err = s.each(func([]byte) error { _, err := s.skip(); return err })
+		err = s.members(func([]byte) error { _, err := s.skip(); return err })
 	case '"':
 		_, err = s.string()
 	default:

@@ -79,7 +79,7 @@ func Nested(c Codec, data []byte, room []Raw, names []string, values []Raw) (lis
 		case 1:
 			list, err = s.elements(room[:0])
 		case 2:
-			object, err = s.members()
+			object, err = s.all()
 		case 3:
 			err = s.pick(names, values)
 		}
@@ -113,7 +113,7 @@ func (s *scanner) split(dst any) (done bool, err error) {
 	case *[]Raw:
 		*dst, err = s.elements(nil)
 	case *map[string]Raw:
-		*dst, err = s.members()
+		*dst, err = s.all()
 	default:
 		return s.plain(dst)
 	}
@@ -128,6 +128,10 @@ func (s *scanner) plain(dst any) (done bool, err error) {
 	case *string:
 		if done = dst != nil && s.peek() == '"'; done {
 			*dst, err = s.text()
+		}
+	case *any:
+		if dst != nil && *dst == nil { // one that holds a pointer may be meant to be decoded into that
+			*dst, done, err = s.plainAny()
 		}
 	case *int:
 		n, ok := s.integer(strconv.IntSize)
@@ -144,6 +148,18 @@ func (s *scanner) plain(dst any) (done bool, err error) {
 		s.reset(start)
 	}
 	return done, err
+}
+
+// plainAny takes text, or null.
+func (s *scanner) plainAny() (value any, done bool, err error) {
+	switch s.peek() {
+	case '"':
+		value, err = s.text()
+		return value, true, err
+	case 'n':
+		return nil, s.literal("null"), nil
+	}
+	return nil, false, nil
 }
 
 func (s *scanner) integer(bits int) (n int64, ok bool) {
@@ -171,18 +187,18 @@ func (s *scanner) elements(list []Raw) ([]Raw, error) {
 	return list, err
 }
 
-// members returns those of the object at the cursor, nil for null.
-func (s *scanner) members() (map[string]Raw, error) {
+// all returns the members of the object at the cursor, nil for null.
+func (s *scanner) all() (map[string]Raw, error) {
 	if s.null() {
 		return nil, nil
 	}
-	all := map[string]Raw{}
+	members := map[string]Raw{}
 	err := s.object(func(key string) error {
 		part, err := s.skip()
-		all[key] = part
+		members[key] = part
 		return err
 	})
-	return all, err
+	return members, err
 }
 
 // pick reads the members of the object at the cursor that have a name.
@@ -207,7 +223,7 @@ func (s *packScanner) split(dst any) (done bool, err error) {
 	case *[]Raw:
 		*dst, err = s.elements(nil)
 	case *map[string]Raw:
-		*dst, err = s.members()
+		*dst, err = s.all()
 	default:
 		return false, nil
 	}
@@ -229,17 +245,17 @@ func (s *packScanner) elements(list []Raw) ([]Raw, error) {
 	return list, err
 }
 
-func (s *packScanner) members() (map[string]Raw, error) {
+func (s *packScanner) all() (map[string]Raw, error) {
 	if s.null() {
 		return nil, nil
 	}
-	all := map[string]Raw{}
+	members := map[string]Raw{}
 	err := s.object(func(key string) error {
 		part, err := s.skip()
-		all[key] = part
+		members[key] = part
 		return err
 	})
-	return all, err
+	return members, err
 }
 
 func (s *packScanner) pick(names []string, values []Raw) error {

@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -170,6 +171,12 @@ func TestPlainValuesAreReadAsFieldsAre(t *testing.T) {
 		`1`, ` -12 `, `9223372036854775807`, `9223372036854775808`, `1.0`, `1e3`, `"1"`, `"a\u00e9\n"`, `"open`, `""`, `null`, `true`, `[1]`, `{}`,
 		`01`, `NaN`, ``, `{"__type__": "decimal", "__value__": "1.10"}`, `{"__type__": "uuid", "__value__": {"hex": "12345678123456781234567812345678"}}`,
 	} {
+		var fresh, held any = nil, "held"
+		err := codec.JSON{}.Unmarshal([]byte(text), &fresh)
+		again := codec.JSON{}.Unmarshal([]byte(text), &held)
+		if (err == nil) != (again == nil) || err == nil && fmt.Sprint(fresh) != fmt.Sprint(held) {
+			t.Errorf("%s = %v, %v, and %v, %v in place of another value", text, fresh, err, held, again)
+		}
 		alone[int](t, text)
 		alone[int64](t, text)
 		alone[string](t, text)

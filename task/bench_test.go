@@ -25,9 +25,10 @@ func BenchmarkArguments(b *testing.B) {
 		handler task.Handler
 		task.Arguments
 	}{
-		"positional": {add.Spec().Handler, task.Arguments{Args: []codec.Raw{one, two}, Codec: codec.JSON{}}},
-		"keyword":    {add.Spec().Handler, task.Arguments{Kwargs: map[string]codec.Raw{"x": one, "y": two}, Codec: codec.JSON{}}},
-		"object":     {see.Spec().Handler, task.Arguments{Args: []codec.Raw{object}, Codec: codec.JSON{}}},
+		"positional":             {add.Spec().Handler, task.Arguments{Args: []codec.Raw{one, two}, Codec: codec.JSON{}}},
+		"keyword":                {add.Spec().Handler, task.Arguments{Kwargs: map[string]codec.Raw{"x": one, "y": two}, Codec: codec.JSON{}}},
+		"object":                 {see.Spec().Handler, task.Arguments{Args: []codec.Raw{object}, Codec: codec.JSON{}}},
+		"object of a known type": {see.Spec().Handler, task.Arguments{Args: []codec.Raw{object}, Codec: codec.Remembering(codec.JSON{})}},
 	} {
 		b.Run(name, func(b *testing.B) {
 			req := &task.Request{Arguments: bench.Arguments}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/limit"
 	limitmem "github.com/seed-399731e2/taskq/limit/mem"
 	"github.com/seed-399731e2/taskq/pool"
@@ -88,6 +89,7 @@ func New(cfg Config) (*Worker, error) {
 			w.handlers[spec] = task.Wrap(spec.Handler, cfg.Middleware)
 		}
 	}
+	w.cfg.Accept = prepared(w.cfg.Accept, w.cfg.Limits.Depth)
 	w.addBuiltins()
 	if err := w.makeCollectors(); err != nil {
 		return nil, err
@@ -98,6 +100,15 @@ func New(cfg Config) (*Worker, error) {
 	w.overrideAll()
 	w.terminate, w.terminated = context.WithCancel(context.Background()) // ended by Terminate alone
 	return w, nil
+}
+
+// prepared are the codecs as the worker uses them, made once and not for each message.
+func prepared(accept codec.Set, depth int) codec.Set {
+	set := make(codec.Set, len(accept))
+	for contentType, c := range accept {
+		set[contentType] = codec.Remembering(codec.WithMaxDepth(c, depth))
+	}
+	return set
 }
 
 // Options returns the options with all defaults filled in.
