@@ -80,7 +80,7 @@ func (w *Worker) refuse(ctx context.Context, a *arrival, err error) {
 		v.state = task.Failure
 	}
 	e.claim()
-	e.finish(v, nil)
+	e.finish(v)
 }
 
 // unregistered settles a call of a task that this worker does not have: it fails for its caller, and the message goes to the dead
@@ -89,7 +89,7 @@ func (w *Worker) unregistered(ctx context.Context, e *execution) {
 	w.log.ErrorContext(ctx, "task unregistered: received a task of a name that this worker does not have; did you register it, or does the message belong to another queue?",
 		"task", e.req.Name, "id", e.req.ID, "queue", e.req.Queue)
 	e.claim()
-	e.finish(verdict{state: task.Failure, err: &notRegisteredError{e.req.Name}, disposition: broker.Reject, reason: deadletter.Unregistered}, nil)
+	e.finish(verdict{state: task.Failure, err: &notRegisteredError{e.req.Name}, disposition: broker.Reject, reason: deadletter.Unregistered})
 }
 
 // unsupported refuses a call that other tasks depend on in a way that cannot be kept: to run it and forget those would break the
@@ -102,7 +102,7 @@ func (w *Worker) unsupported(ctx context.Context, e *execution, err error) {
 	if errors.Is(err, errors.ErrUnsupported) {
 		v.reason = deadletter.Refused
 	}
-	e.finish(v, nil)
+	e.finish(v)
 }
 
 // notRegisteredError is the failure of a call of an unknown task; its message is the bare name, as in Celery.

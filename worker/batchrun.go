@@ -137,7 +137,7 @@ func (b *batch) outlast(ctx context.Context, cancel context.CancelCauseFunc, slo
 	for _, e := range ended {
 		settling.Go(func() error {
 			b.w.log.ErrorContext(ctx, "hard time limit exceeded", "task", e.req.DisplayName(), "id", e.req.ID, "limit", hard.Seconds())
-			e.finish(judge(ending{limit: hard}, e.req.Retries, &e.spec.Settings), nil)
+			e.finish(judge(ending{limit: hard}, e.req.Retries, &e.spec.Settings))
 			return nil
 		})
 	}

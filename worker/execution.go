@@ -34,6 +34,8 @@ type execution struct {
 	claimed atomic.Bool
 	started time.Time
 	result  codec.Raw // of a success, encoded
+	handed  codec.Raw // the same for what is linked to the task, in the codec of its message
+	repr    string    // the same for the log
 
 	mu     sync.Mutex              // guards the fields below
 	cancel context.CancelCauseFunc // of the running handler's context; nil before and after
@@ -78,7 +80,8 @@ func (e *execution) begin(ctx context.Context) (settle func()) {
 	return nil
 }
 
-// conclude makes the outcome of a task that has ended true, unless its time limit or the shutdown has ended it before.
+// conclude makes the outcome of a task that has ended true, unless its time limit or the shutdown has ended it before. It does not wait
+// for it.
 func (e *execution) conclude(end ending) {
 	if !e.claim() {
 		e.returned()
@@ -88,7 +91,10 @@ func (e *execution) conclude(end ending) {
 	if errors.Is(v.err, task.ErrShutdown) {
 		e.w.counts.cut.Add(1)
 	}
-	e.finish(v, end.result)
+	if v.state == task.Success {
+		v = e.encode(v, end.result)
+	}
+	e.w.settle(e, v)
 }
 
 // handle runs the handler under the time limits. In a batch there is no slot that is this task's own: the batch has the limits, and a
@@ -218,7 +224,7 @@ func (e *execution) outlast(ctx context.Context, cancel context.CancelCauseFunc,
 	cancel(task.ErrTimeLimit)
 	slot.Abandon()
 	e.w.log.ErrorContext(ctx, "hard time limit exceeded", "task", e.req.DisplayName(), "id", e.req.ID, "limit", hard.Seconds())
-	e.finish(judge(ending{limit: hard}, e.req.Retries, &e.spec.Settings), nil)
+	e.finish(judge(ending{limit: hard}, e.req.Retries, &e.spec.Settings))
 }
 
 // giveBack ends an execution without an outcome: the broker hands the delivery out again.

@@ -55,7 +55,7 @@ func (w *Worker) readFollowers(req *task.Request) (f workflow.Followers, err err
 
 // follow publishes what follows the task, for a verdict that is not a failure: its next try, or what is linked to its success. When
 // that is impossible for good, the task has failed.
-func (e *execution) follow(ctx context.Context, v verdict, result any) verdict {
+func (e *execution) follow(ctx context.Context, v verdict) verdict {
 	var err error
 	what := "what follows the task"
 	switch {
@@ -64,10 +64,7 @@ func (e *execution) follow(ctx context.Context, v verdict, result any) verdict {
 	case v.state == task.Retried:
 		what, err = "the retry", e.publishRetry(ctx, v)
 	case v.state == task.Success:
-		if e.result, err = encode(codec.JSON{}, result); err != nil { // found out before anything has been sent
-			return verdict{state: task.Failure, err: &encodeError{err}, disposition: v.disposition}
-		}
-		err = e.publishFollowers(ctx, result)
+		err = e.publishFollowers(ctx)
 	}
 	switch {
 	case err == nil:
@@ -82,26 +79,12 @@ func (e *execution) follow(ctx context.Context, v verdict, result any) verdict {
 	return failure(err, &e.spec.Settings)
 }
 
-// encode encodes a result. A panic, of a type's own MarshalJSON say, is an error: it must not end the worker.
-func encode(c codec.Codec, result any) (raw codec.Raw, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &task.PanicError{Value: v}
-		}
-	}()
-	return c.Marshal(result)
-}
-
-func (e *execution) publishFollowers(ctx context.Context, result any) error {
-	if len(e.Links)+len(e.Chain) == 0 {
+func (e *execution) publishFollowers(ctx context.Context) error {
+	if !e.isFollowed() {
 		return nil
 	}
-	encoded, err := encode(e.req.Codec, result)
 	plan := workflow.New(workflow.After(e.req))
-	if err == nil {
-		err = plan.Succeed(e.Followers, encoded)
-	}
-	if err != nil {
+	if err := plan.Succeed(e.Followers, e.handed); err != nil {
 		return fmt.Errorf("%w: %w", broker.ErrInvalid, err)
 	}
 	return e.carryOut(ctx, plan)

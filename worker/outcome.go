@@ -64,12 +64,12 @@ func (e *execution) known(state task.State) task.Meta {
 }
 
 // report logs the outcome: one line for each task, in the phrases that the command line turns into Celery's.
-func (e *execution) report(ctx context.Context, v verdict, result any, traceback string) {
+func (e *execution) report(ctx context.Context, v verdict, traceback string) {
 	log := e.w.log.With("task", e.req.DisplayName(), "id", e.req.ID)
 	runtime := time.Since(e.started).Seconds()
 	switch {
 	case v.state == task.Success:
-		log.InfoContext(ctx, "task succeeded", "runtime", runtime, "result", task.ReprResult(result))
+		log.InfoContext(ctx, "task succeeded", "runtime", runtime, "result", e.repr)
 	case v.state == task.Retried && v.err == nil:
 		log.InfoContext(ctx, "task retried", "retry_in", v.retryIn.Seconds())
 	case v.state == task.Retried:

@@ -51,7 +51,7 @@ func (e *execution) putOff(due time.Time) {
 	if errors.Is(err, broker.ErrInvalid) {
 		w.log.ErrorContext(w.settling, "task could not be parked", "task", e.req.DisplayName(), "id", e.req.ID, "eta", due, "error", err)
 		err = fmt.Errorf("the task cannot wait in the broker: %w", err)
-		e.finish(verdict{state: task.Failure, err: err, disposition: broker.Reject, reason: deadletter.Refused}, nil)
+		e.finish(verdict{state: task.Failure, err: err, disposition: broker.Reject, reason: deadletter.Refused})
 		return
 	}
 	defer e.drop()

@@ -89,12 +89,12 @@ func (w *Worker) hinder(ctx context.Context, e *execution, h hindrance, err erro
 	}
 	switch {
 	case never:
-		e.finish(failure(err, &e.spec.Settings), nil)
+		e.finish(failure(err, &e.spec.Settings))
 	case err != nil:
 		e.standBack(ctx, w.comeAgain(ctx, e))
 	case h.duplicateOf != "":
 		w.log.InfoContext(ctx, "task was a duplicate", "task", e.req.DisplayName(), "id", e.req.ID, "of", h.duplicateOf)
-		e.finish(verdict{state: task.Revoked, err: &revoked{"duplicate of " + h.duplicateOf}, disposition: broker.Ack}, nil)
+		e.finish(verdict{state: task.Revoked, err: &revoked{"duplicate of " + h.duplicateOf}, disposition: broker.Ack})
 	default:
 		e.standBack(ctx, h)
 	}

@@ -119,7 +119,7 @@ func (w *Worker) condemn(ctx context.Context, a *arrival) {
 	if e.req.ID != "" {
 		v.state = task.Failure
 	}
-	e.finish(v, nil)
+	e.finish(v)
 }
 
 // countReading replaces the message by a copy that says that its workers' deaths are as many as may be, so that its next delivery is the

@@ -132,7 +132,7 @@ func (e *execution) discard(ctx context.Context) {
 		log = log.With("stamp", task.Repr(map[string]any{name: value}))
 	}
 	log.InfoContext(ctx, "task revoked")
-	e.finish(verdict{state: task.Revoked, err: &revoked{"revoked"}, disposition: broker.Ack}, nil)
+	e.finish(verdict{state: task.Revoked, err: &revoked{"revoked"}, disposition: broker.Ack})
 }
 
 // markWait bounds how long marking may take, markMost how many tasks of a command are marked, and markAtOnce of how many commands: the

@@ -38,6 +38,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return errors.Join(err, p.Stop(closing))
 	}
 	defer w.loops.Wait()
+	defer w.settleAll()
 	defer w.startControl(ctx)()
 	w.startQuarantine()
 	w.startCollecting()

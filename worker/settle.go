@@ -15,7 +15,7 @@ import (
 // finish makes a verdict true, in the order that loses nothing: what follows published and confirmed, outcome stored, delivery
 // settled. That a task is tried again is stored before its next try is on its way, whose outcome it would replace otherwise. The caller
 // has claimed the execution or is the only one who knows it.
-func (e *execution) finish(v verdict, result any) {
+func (e *execution) finish(v verdict) {
 	ctx := e.w.settling
 	if v.again {
 		e.standBack(ctx, e.w.comeAgain(ctx, e))
@@ -32,7 +32,7 @@ func (e *execution) finish(v verdict, result any) {
 		meta, v = e.keep(ctx, v)
 		stored = v.state
 	}
-	v = e.follow(ctx, v, result)
+	v = e.follow(ctx, v)
 	if v.disposition == broker.Reject && e.w.keepsDead(e.delivery.Queue) {
 		v = e.bury(ctx, v)
 	}
@@ -57,7 +57,7 @@ func (e *execution) finish(v verdict, result any) {
 			e.disown()
 		}
 	}
-	e.report(ctx, v, result, meta.Traceback)
+	e.report(ctx, v, meta.Traceback)
 }
 
 // publishRetry sends the task again.
@@ -91,7 +91,7 @@ func (e *execution) expire(ctx context.Context) {
 		return
 	}
 	e.w.log.InfoContext(ctx, "task expired", "task", e.req.DisplayName(), "id", e.req.ID)
-	e.finish(verdict{state: task.Revoked, err: &revoked{"expired"}, disposition: broker.Ack}, nil)
+	e.finish(verdict{state: task.Revoked, err: &revoked{"expired"}, disposition: broker.Ack})
 }
 
 // store keeps the outcome, for as long as it takes: a store that is away delays the acknowledgement and loses nothing.
@@ -116,8 +116,7 @@ func (e *execution) storeOf(ctx context.Context, meta task.Meta) error {
 // stops there is settleWait for it: a store or broker that is away must not hold up the end of a process. What is not settled then runs
 // again elsewhere.
 func (w *Worker) persist(ctx context.Context, complaint string, req *task.Request, try func(context.Context) error) error {
-	wait := retryFirst
-	for {
+	for wait := retryFirst; ; wait = min(2*wait, retryMax) {
 		last := w.stopping.Err() != nil
 		attempt, cancel := w.attempt(ctx, last)
 		err := try(attempt)
@@ -129,10 +128,13 @@ func (w *Worker) persist(ctx context.Context, complaint string, req *task.Reques
 			return fmt.Errorf("%s: %w", complaint, err)
 		}
 		w.log.WarnContext(ctx, "settling was delayed", "reason", complaint, "task", req.Name, "id", req.ID, "error", err, "retry_in", wait.Seconds())
+		if wait == retryFirst {
+			w.delayed.Add(1)
+			defer w.delayed.Add(-1)
+		}
 		if !pause(ctx, wait) {
 			return fmt.Errorf("%s: %w", complaint, err)
 		}
-		wait = min(2*wait, retryMax)
 	}
 }
 

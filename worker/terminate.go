@@ -18,7 +18,7 @@ func (e *execution) terminate(kill bool) {
 	e.interrupt(task.ErrRevoked)
 	if claimed {
 		slot.Abandon()
-		e.finish(verdict{state: task.Revoked, err: &revoked{"terminated"}, disposition: broker.Ack}, nil)
+		e.finish(verdict{state: task.Revoked, err: &revoked{"terminated"}, disposition: broker.Ack})
 	}
 }
 

@@ -38,6 +38,8 @@ type Worker struct {
 	counts  counts
 	marking chan struct{} // one for each command whose tasks are being marked as revoked
 	parking chan struct{} // one for each delivery on its way back into the broker until its time
+	aside   chan struct{} // one for each execution that is settled beside the slots
+	delayed atomic.Int32  // executions whose settling is being tried again
 
 	loops    sync.WaitGroup // the quarantine, what parks, and what runs beside
 	lived    survivors
@@ -78,7 +80,7 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Logger, instance: uuid.NewString(), own: limitmem.New(), handlers: map[*task.Spec]task.Handler{}, consumed: cfg.consumed(),
-		parking: make(chan struct{}, parkWindow), marking: make(chan struct{}, markAtOnce),
+		parking: make(chan struct{}, parkWindow), aside: make(chan struct{}, asideMost), marking: make(chan struct{}, markAtOnce),
 		turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{}),
 	}
 	if w.cfg.Send == nil {
