@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/seed-399731e2/taskq/broker"
@@ -65,11 +66,16 @@ func (e *execution) known(state task.State) task.Meta {
 
 // report logs the outcome: one line for each task, in the phrases that the command line turns into Celery's.
 func (e *execution) report(ctx context.Context, v verdict, traceback string) {
-	log := e.w.log.With("task", e.req.DisplayName(), "id", e.req.ID)
 	runtime := time.Since(e.started).Seconds()
+	if v.state == task.Success {
+		if e.w.log.Enabled(ctx, slog.LevelInfo) { // or the hot way pays for what nobody reads
+			e.w.log.LogAttrs(ctx, slog.LevelInfo, "task succeeded", slog.String("task", e.req.DisplayName()), slog.String("id", e.req.ID),
+				slog.Float64("runtime", runtime), slog.String("result", e.repr))
+		}
+		return
+	}
+	log := e.w.log.With("task", e.req.DisplayName(), "id", e.req.ID)
 	switch {
-	case v.state == task.Success:
-		log.InfoContext(ctx, "task succeeded", "runtime", runtime, "result", e.repr)
 	case v.state == task.Retried && v.err == nil:
 		log.InfoContext(ctx, "task retried", "retry_in", v.retryIn.Seconds())
 	case v.state == task.Retried:

@@ -118,9 +118,7 @@ func (e *execution) storeOf(ctx context.Context, meta task.Meta) error {
 func (w *Worker) persist(ctx context.Context, complaint string, req *task.Request, try func(context.Context) error) error {
 	for wait := retryFirst; ; wait = min(2*wait, retryMax) {
 		last := w.stopping.Err() != nil
-		attempt, cancel := w.attempt(ctx, last)
-		err := try(attempt)
-		cancel()
+		err := w.attempt(ctx, last, try)
 		if err == nil || isFinal(err) {
 			return err
 		}
@@ -138,12 +136,14 @@ func (w *Worker) persist(ctx context.Context, complaint string, req *task.Reques
 	}
 }
 
-// attempt bounds one attempt at settling.
-func (w *Worker) attempt(ctx context.Context, last bool) (context.Context, context.CancelFunc) {
-	if last {
-		return context.WithTimeout(ctx, settleWait)
+// attempt makes one attempt at settling, in its time.
+func (w *Worker) attempt(ctx context.Context, last bool, try func(context.Context) error) error {
+	if !last {
+		return try(w.attempts.context())
 	}
-	return context.WithTimeout(w.patient, 3*retryMax)
+	ctx, cancel := context.WithTimeout(ctx, settleWait)
+	defer cancel()
+	return try(ctx)
 }
 
 // isFinal reports whether time does not mend the error. A delay queue that is missing and may not be declared here is one that
@@ -156,8 +156,7 @@ func isFinal(err error) bool {
 
 // settleDelivery tells the broker. A stale delivery is no accident: the broker hands the message out again.
 func (w *Worker) settleDelivery(a *arrival, how broker.Disposition) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.settling), closeWait)
-	defer cancel()
+	ctx := w.goodbyes.context()
 	if how == broker.Requeue {
 		how = w.giveBack(ctx, a)
 	}

@@ -19,6 +19,9 @@ type phases struct {
 	grace    context.Context // done: the running tasks are cancelled; its cause is the one they see
 	settling context.Context // done: what is not settled now goes back to the broker
 
+	attempts bound // one attempt at settling, below patient
+	goodbyes bound // telling the broker, whatever has ended
+
 	watchers sync.WaitGroup
 }
 
@@ -32,6 +35,8 @@ func (w *Worker) begin(ctx context.Context) (stop, end func()) {
 	w.settling, giveUp = context.WithCancel(detached)
 	w.patient, hurry = context.WithCancel(w.settling)
 	w.grace, endGrace = context.WithCancelCause(detached)
+	w.attempts.parent, w.attempts.wait = w.patient, 3*retryMax
+	w.goodbyes.parent, w.goodbyes.wait = detached, closeWait
 	w.watchers.Go(func() {
 		if !w.warmIsOver(over) {
 			return
@@ -57,6 +62,8 @@ func (w *Worker) begin(ctx context.Context) (stop, end func()) {
 		endGrace(nil)
 		giveUp()
 		hurry()
+		w.attempts.end()
+		w.goodbyes.end()
 	}
 }
 
