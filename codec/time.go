@@ -62,7 +62,7 @@ func clip(text string) string {
 
 // FormatTime writes a time as every version of Celery reads it: "2006-01-02T15:04:05.000000+00:00". What is finer than a
 // microsecond is cut off.
-func FormatTime(t time.Time) string { return string(appendTime(nil, t)) }
+func FormatTime(t time.Time) string { return string(appendTime(make([]byte, 0, 40), t)) }
 
 func appendTime(b []byte, t time.Time) []byte {
 	if _, offset := t.Zone(); offset%60 != 0 { // hh:mm cannot say it

@@ -9,9 +9,37 @@ import (
 // document is an object whose members have an order.
 type document []member
 
+// member is a text, or else any value, which takes memory of its own. An empty text is null where it may be missing.
 type member struct {
 	key   string
+	text  string
 	value any
+	kind  memberKind
+}
+
+type memberKind uint8
+
+const (
+	isValue memberKind = iota
+	isText
+	isNote // a text that may be missing
+)
+
+func text(key, s string) member { return member{key: key, text: s, kind: isText} }
+
+func note(key, s string) member { return member{key: key, text: s, kind: isNote} }
+
+func anything(key string, v any) member { return member{key: key, value: v} }
+
+// any is the member's value.
+func (m *member) any() any {
+	switch {
+	case m.kind == isValue:
+		return m.value
+	case m.kind == isNote && m.text == "":
+		return nil
+	}
+	return m.text
 }
 
 // encode writes the document. Only JSON keeps the order; no peer asks for it elsewhere.
@@ -20,25 +48,24 @@ func (d document) encode(c codec.Codec) ([]byte, error) {
 		return d.json()
 	}
 	object := make(map[string]any, len(d))
-	for _, m := range d {
-		object[m.key] = m.value
+	for i := range d {
+		object[d[i].key] = d[i].any()
 	}
 	return c.Marshal(object)
 }
 
 func (d document) json() ([]byte, error) {
 	size := 2
-	for _, m := range d {
-		switch v := m.value.(type) {
-		case string:
-			size += len(v) + len(v)/8
-		case codec.Raw:
-			size += len(v)
+	for i := range d {
+		m := &d[i]
+		if raw, ok := m.value.(codec.Raw); ok {
+			size += len(raw)
 		}
-		size += len(m.key) + len(`"":null,`)
+		size += len(m.text) + len(m.text)/8 + len(m.key) + len(`"":null,`)
 	}
 	body := append(make([]byte, 0, size), '{')
-	for i, m := range d {
+	for i := range d {
+		m := &d[i]
 		if i > 0 {
 			body = append(body, ',')
 		}
@@ -46,19 +73,27 @@ func (d document) json() ([]byte, error) {
 		if body, err = appendText(body, m.key); err != nil {
 			return nil, err
 		}
-		if body, err = appendJSON(append(body, ':'), m.value); err != nil {
+		if body, err = m.append(append(body, ':')); err != nil {
 			return nil, fmt.Errorf("%s: %w", m.key, err)
 		}
 	}
 	return append(body, '}'), nil
 }
 
+func (m *member) append(b []byte) ([]byte, error) {
+	switch {
+	case m.kind == isValue:
+		return appendJSON(b, m.value)
+	case m.kind == isNote && m.text == "":
+		return append(b, "null"...), nil
+	}
+	return appendText(b, m.text)
+}
+
 func appendJSON(b []byte, value any) ([]byte, error) {
 	switch v := value.(type) {
 	case nil:
 		return append(b, "null"...), nil
-	case string:
-		return appendText(b, v)
 	case []any:
 		if len(v) == 0 && v != nil {
 			return append(b, "[]"...), nil

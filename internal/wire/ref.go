@@ -71,7 +71,7 @@ func EncodeGroup(group task.Ref, c codec.Codec) ([]byte, error) {
 	if !group.Group {
 		return nil, fmt.Errorf("wire: encode group: %s is a task", group.ID)
 	}
-	body, err := document{{"result", tuple(group)}}.encode(orJSON(c))
+	body, err := document{anything("result", tuple(group))}.encode(orJSON(c))
 	if err != nil {
 		return nil, fmt.Errorf("wire: encode group %s: %w", group.ID, err)
 	}

@@ -18,7 +18,8 @@ func EncodeResult(m task.Meta, c codec.Codec) ([]byte, error) {
 		return nil, fmt.Errorf("wire: encode result of %s: it is encoded as %s and the store keeps %s: give both one result serializer",
 			m.ID, have, c.ContentType())
 	}
-	body, err := resultDocument(m).encode(c)
+	var room [16]member
+	body, err := resultDocument(room[:0], &m).encode(c)
 	if err != nil {
 		return nil, fmt.Errorf("wire: encode result of %s: %w", m.ID, err)
 	}
@@ -32,38 +33,39 @@ func orJSON(c codec.Codec) codec.Codec {
 	return c
 }
 
-func resultDocument(m task.Meta) document {
-	var done any
+// resultDocument appends the members to doc.
+func resultDocument(doc document, m *task.Meta) document {
+	var done string
 	if m.State.Ready() && !m.DoneAt.IsZero() {
 		done = codec.FormatTime(m.DoneAt.UTC())
 	}
-	doc := append(make(document, 0, 16),
-		member{"status", string(m.State)}, member{"result", m.Result}, member{"traceback", note(m.Traceback)},
-		member{"children", childrenValue(m.Children)}, member{"date_done", done})
+	doc = append(doc,
+		text("status", string(m.State)), anything("result", m.Result), note("traceback", m.Traceback),
+		anything("children", childrenValue(m.Children)), note("date_done", done))
 	if m.GroupID != "" {
-		doc = append(doc, member{"group_id", m.GroupID})
+		doc = append(doc, text("group_id", m.GroupID))
 	}
 	if m.ParentID != "" {
-		doc = append(doc, member{"parent_id", m.ParentID})
+		doc = append(doc, text("parent_id", m.ParentID))
 	}
 	if m.Extended != nil {
 		doc = doc.extend(m.Extended)
 	}
-	return append(doc, member{"task_id", m.ID})
+	return append(doc, text("task_id", m.ID))
 }
 
 // extend adds what Celery stores with result_extended. A stamp that is called like another member is left out: it would hide that.
 func (d document) extend(x *task.Extended) document {
 	d = append(d,
-		member{"name", note(x.Name)}, member{"args", x.Args}, member{"kwargs", x.Kwargs}, member{"worker", note(x.Worker)},
-		member{"retries", x.Retries}, member{"queue", note(x.Queue)})
+		note("name", x.Name), anything("args", x.Args), anything("kwargs", x.Kwargs), note("worker", x.Worker),
+		anything("retries", x.Retries), note("queue", x.Queue))
 	if len(x.Stamps) == 0 {
 		return d
 	}
-	d = append(d, member{"stamped_headers", x.StampedHeaders})
+	d = append(d, anything("stamped_headers", x.StampedHeaders))
 	for _, name := range slices.Sorted(maps.Keys(x.Stamps)) {
 		if !reserved(name) {
-			d = append(d, member{name, x.Stamps[name]})
+			d = append(d, anything(name, x.Stamps[name]))
 		}
 	}
 	return d
@@ -77,14 +79,6 @@ func reserved(name string) bool {
 		return true
 	}
 	return false
-}
-
-// note is a text that may be missing.
-func note(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
 }
 
 // childrenValue is null for a task that never ran, and a list, mostly an empty one, for all others.
