@@ -26,6 +26,8 @@ func BenchmarkStore(b *testing.B) {
 			store := opened(b, postgres.Config{URL: testserver.Postgres(b)})
 			check(b, store)
 			b.SetParallelism(slots)
+			b.ReportAllocs()
+			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					if err := store.Store(b.Context(), success(uuid.NewString(), `{"sum": 3}`)); err != nil {

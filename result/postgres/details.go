@@ -19,6 +19,9 @@ func reserved() []string {
 
 // encodeDetails writes the column meta: the children and, under Celery's names, what has no column of its own.
 func encodeDetails(m task.Meta) (string, error) {
+	if m.Extended == nil && m.Children != nil && len(m.Children) == 0 && m.GroupID == "" && m.ParentID == "" { // mostly
+		return `{"children":[]}`, nil
+	}
 	children, err := wire.EncodeRefs(m.Children)
 	if err != nil {
 		return "", err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/seed-399731e2/taskq/task"
 )
@@ -124,7 +125,7 @@ func (b *Backend) upsert(ctx context.Context, batch []*request) error {
 	if err != nil {
 		return err
 	}
-	stored := map[string]bool{}
+	stored := make(map[string]bool, len(batch))
 	var id string
 	var announced *string
 	if _, err = pgx.ForEachRow(rows, []any{&id, &announced}, func() error { stored[id] = true; return nil }); err != nil {
@@ -150,11 +151,36 @@ func parameters(sources []source, batch []*request) []any {
 			params[i] = times
 			continue
 		}
-		texts := make([]*string, len(batch))
+		values := make(texts, len(batch))
 		for j, req := range batch {
-			texts[j] = s.text(&req.row)
+			values[j] = (*cell)(s.text(&req.row))
 		}
-		params[i] = texts
+		params[i] = values
 	}
 	return params
+}
+
+// texts is an array of texts as the driver takes it without reflection, for which it would copy each.
+type texts []*cell
+
+// Dimensions implements pgtype.ArrayGetter.
+func (t texts) Dimensions() []pgtype.ArrayDimension {
+	return []pgtype.ArrayDimension{{Length: int32(len(t)), LowerBound: 1}} //nolint:gosec // at most batchRows
+}
+
+// Index implements pgtype.ArrayGetter.
+func (t texts) Index(i int) any { return t[i] }
+
+// IndexType implements pgtype.ArrayGetter.
+func (t texts) IndexType() any { return new(cell) }
+
+// cell is the text of a column; nil is NULL.
+type cell string
+
+// TextValue implements pgtype.TextValuer.
+func (c *cell) TextValue() (pgtype.Text, error) {
+	if c == nil {
+		return pgtype.Text{}, nil
+	}
+	return pgtype.Text{String: string(*c), Valid: true}, nil
 }
