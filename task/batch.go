@@ -115,7 +115,8 @@ var errNoOutcome = errors.New("the batch ended without an outcome for this call:
 //
 // Arguments that do not fit fail their call, and fn does not see it. The context of fn carries the slot (pool.Resource), and no
 // request: that is in BatchCall.Context. Middleware is around each call, not around fn: the handler inside returns when the call's
-// outcome is known. Called outside of a worker, the task's handler runs a batch of one.
+// outcome is known. Where nothing is collected, outside of a worker and with a BatchSize of 1, the task is an ordinary one that runs a
+// batch of one: its context is the call's.
 func NewBatch[A, R any](name string, fn func(ctx context.Context, calls []*BatchCall[A, R]) error, opts ...Option) *Task[A, R] {
 	t := remote[A, R](name, opts...)
 	if err := t.spec.batch().Validate(); err != nil {

@@ -59,7 +59,8 @@ func batchable(registry *task.Registry) string {
 	return "; those that can be collected here: " + strings.Join(names, ", ")
 }
 
-// makeCollectors makes one for each task that runs in batches.
+// makeCollectors makes one for each task that runs in batches. A batch of one is an ordinary task: there is nothing to wait for, and it
+// has its slot for itself.
 func (w *Worker) makeCollectors() error {
 	if err := w.cfg.CheckBatches(w.cfg.Registry); err != nil {
 		return err
@@ -72,6 +73,9 @@ func (w *Worker) makeCollectors() error {
 		policy, ok := w.cfg.Batches[spec.Name]
 		if !ok {
 			policy = *spec.Batch
+		}
+		if policy.Size == 1 {
+			continue
 		}
 		w.collectors[spec] = &collector{w: w, policy: policy, first: make(chan struct{}, 1)}
 	}
@@ -93,9 +97,8 @@ func (w *Worker) batchPrefetch(n, slots int) int {
 func (w *Worker) batchNeed(slots int) int {
 	largest, all := 0, 0
 	for _, c := range w.collectors {
-		if n := c.policy.Size; n > 1 {
-			largest, all = max(largest, n), all+n
-		}
+		n := c.policy.Size
+		largest, all = max(largest, n), all+n
 	}
 	return slots*largest + all
 }

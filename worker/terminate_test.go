@@ -189,3 +189,27 @@ func TestACallOfABatchIsTerminatedAlone(t *testing.T) {
 		})
 	}
 }
+
+// There are no others that the slot would be needed for.
+func TestABatchTaskThatCollectsNothingIsTerminatedAsAnOrdinaryTask(t *testing.T) {
+	inEveryPool(t, func(t *testing.T, opts worker.Options) {
+		release := make(chan struct{})
+		slow := task.NewBatch("tasks.slow", func(context.Context, []*adding) error {
+			<-release
+			return nil
+		}, task.BatchSize(1))
+		h := start(t, plan{opts: opts, tasks: []task.Definition{slow}})
+		id := h.send(slow.S(pair{1, 1}))
+		synctest.Wait()
+		h.revoke(id, task.Terminate("SIGKILL"))
+		h.wantRevoked(id, "terminated")
+		if s := h.worker.Stats(); s.Pool.Stuck != 1 {
+			t.Errorf("stats = %+v, want the slot to be given up", s)
+		}
+		close(release)
+		synctest.Wait()
+		if s := h.worker.Stats(); s.Pool.Stuck != 0 || s.Running != 0 {
+			t.Errorf("stats = %+v", s)
+		}
+	})
+}
