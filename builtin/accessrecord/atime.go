@@ -10,6 +10,9 @@ import (
 // time decodes atime: an ISO 8601 string (Celery up to 5.2), kombu's tagged datetime (from 5.3), or what else the codec has for a
 // time. A time without a zone is in d.location. For null it returns now.
 func (d decoder) time(c codec.Codec, raw codec.Raw) (time.Time, error) {
+	if text, ok := plain(c, raw); ok {
+		return d.iso(text)
+	}
 	var value any
 	if err := c.Unmarshal(raw, &value); err != nil {
 		return time.Time{}, valueError("data field 'atime' cannot be read: %v", err)

@@ -29,6 +29,7 @@ func BenchmarkPostgresBatch(b *testing.B) {
 		b.Fatal(err)
 	}
 	s := newSlots(b, pool.Goroutines, 2, r)
+	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		visits := make([]sent, 500)
 		for j := range visits {
@@ -61,6 +62,7 @@ func benchmarkInsert(b *testing.B, r *accessrecord.Recorder) {
 	if err := s.one(b, "first", benchVisit); err != nil {
 		b.Fatal(err)
 	}
+	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		s.visit(b, fmt.Sprint(i), benchVisit)
 	}

@@ -1,6 +1,7 @@
 package accessrecord
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -31,15 +32,19 @@ func (d decoder) decode(c codec.Codec, data codec.Raw) (Visit, error) {
 		return Visit{}, typeError("data must be a dict, not %s", kind(value))
 	}
 	v := Visit{ATime: d.now()}
+	known := 0
 	for _, f := range texts() {
-		if raw, ok := fields[f.name]; !ok {
+		raw, ok := fields[f.name]
+		if !ok {
 			*f.of(&v) = f.def
-		} else if value, err := d.text(c, f, raw); err != nil {
-			return Visit{}, err
-		} else {
-			*f.of(&v) = value
+			continue
 		}
-		delete(fields, f.name)
+		value, err := d.text(c, f, raw)
+		if err != nil {
+			return Visit{}, err
+		}
+		*f.of(&v) = value
+		known++
 	}
 	if raw, ok := fields["atime"]; ok {
 		t, err := d.time(c, raw)
@@ -47,25 +52,44 @@ func (d decoder) decode(c codec.Codec, data codec.Raw) (Visit, error) {
 			return Visit{}, err
 		}
 		v.ATime = t
-		delete(fields, "atime")
+		known++
 	}
-	if len(fields) > 0 {
-		return Visit{}, typeError("data got an unexpected field %s", task.Repr(slices.Min(slices.Collect(maps.Keys(fields)))))
+	if known < len(fields) {
+		return Visit{}, unexpected(fields)
 	}
 	return v, nil
 }
 
+// unexpected is the error for fields of which some are not a visit's.
+func unexpected(fields map[string]codec.Raw) error {
+	delete(fields, "atime")
+	for _, f := range texts() {
+		delete(fields, f.name)
+	}
+	return typeError("data got an unexpected field %s", task.Repr(slices.Min(slices.Collect(maps.Keys(fields)))))
+}
+
+// plain returns the value of a text that stands in JSON as it is. Most do; the codec has checked it when it took the dict apart.
+func plain(c codec.Codec, raw codec.Raw) (s string, ok bool) {
+	if _, isJSON := c.(codec.JSON); !isJSON || raw[0] != '"' || bytes.IndexByte(raw, '\\') >= 0 {
+		return "", false
+	}
+	return string(raw[1 : len(raw)-1]), true
+}
+
 func (d decoder) text(c codec.Codec, f text, raw codec.Raw) (string, error) {
-	var value any
-	if err := c.Unmarshal(raw, &value); err != nil {
-		return "", valueError("data field '%s' cannot be read: %v", f.name, err)
-	}
-	if value == nil {
-		return f.def, nil
-	}
-	s, ok := value.(string)
+	s, ok := plain(c, raw)
 	if !ok {
-		return "", typeError("data field '%s' must be a str, not %s", f.name, kind(value))
+		var value any
+		if err := c.Unmarshal(raw, &value); err != nil {
+			return "", valueError("data field '%s' cannot be read: %v", f.name, err)
+		}
+		if value == nil {
+			return f.def, nil
+		}
+		if s, ok = value.(string); !ok {
+			return "", typeError("data field '%s' must be a str, not %s", f.name, kind(value))
+		}
 	}
 	limit := f.limit
 	if n, ok := d.limits[f.name]; ok {

@@ -59,7 +59,9 @@ func (r *Recorder) handle(ctx context.Context, calls []*visitCall) error {
 		e.call.Succeed(Stored)
 		log := e.call.Context()
 		r.cfg.Logger.LogAttrs(log, slog.LevelInfo, "access record stored", slog.String("task", TaskName), slog.String("id", e.id))
-		r.cfg.Logger.LogAttrs(log, slog.LevelDebug, "access record data", slog.String("id", e.id), slog.Any("data", e.visit))
+		if r.cfg.Logger.Enabled(log, slog.LevelDebug) {
+			r.cfg.Logger.LogAttrs(log, slog.LevelDebug, "access record data", slog.String("id", e.id), slog.Any("data", e.visit))
+		}
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ const copyTime = time.DateTime + ".999999-07:00:00"
 func (p *postgres) insertEach(ctx context.Context, c *pgx.Conn, entries []*entry) error {
 	batch := &pgx.Batch{}
 	for _, e := range entries {
-		batch.Queue(p.tables.insert(), p.values(e)...)
+		batch.Queue(p.tables.insert, p.values(e)...)
 	}
 	return c.SendBatch(ctx, batch).Close()
 }

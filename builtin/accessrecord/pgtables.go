@@ -23,6 +23,8 @@ const maxTable = pgdial.MaxName - len("_address_idx")
 type tables struct {
 	schema, table  string // plain; schema may be ""
 	visits, ledger string // quoted, with schema
+
+	insert string // the statement that stores a visit
 }
 
 func newTables(schema, table string) (tables, error) {
@@ -32,10 +34,12 @@ func newTables(schema, table string) (tables, error) {
 	if err := checkName("table", table, maxTable); err != nil {
 		return tables{}, err
 	}
-	return tables{
+	t := tables{
 		schema: schema, table: table,
 		visits: pgdial.Quote(schema, table), ledger: pgdial.Quote(schema, table+"_task_ids"),
-	}, nil
+	}
+	t.insert = t.insertion()
+	return t, nil
 }
 
 func checkName(what, name string, limit int) error {
@@ -47,9 +51,9 @@ func checkName(what, name string, limit int) error {
 
 func quote(name string) string { return pgdial.Quote("", name) }
 
-// insert is the statement that stores a visit unless the ledger knows the task id, in one round trip. The ledger is a table of its
+// insertion is the statement that stores a visit unless the ledger knows the task id, in one round trip. The ledger is a table of its
 // own, so that the visits' one may belong to somebody else.
-func (t tables) insert() string {
+func (t tables) insertion() string {
 	return "WITH fresh AS (INSERT INTO " + t.ledger + " (task_id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING task_id) " +
 		"INSERT INTO " + t.visits + " (" + columns + ") SELECT $2, $3, $4, $5, $6, $7, $8 FROM fresh"
 }

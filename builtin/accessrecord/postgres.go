@@ -83,8 +83,8 @@ func (p *postgres) open(ctx context.Context) (*pgx.Conn, error) {
 // insert implements store.
 func (p *postgres) insert(ctx context.Context, entries []*entry) {
 	// Whoever stores the same ids at the same time locks them in the same order.
-	sorted := slices.SortedStableFunc(slices.Values(entries), func(a, b *entry) int { return strings.Compare(a.id, b.id) })
-	_ = divide(sorted, refused, func(piece []*entry) error { return p.outlast(ctx, piece) }) // the entries have it
+	slices.SortStableFunc(entries, func(a, b *entry) int { return strings.Compare(a.id, b.id) })
+	_ = divide(entries, refused, func(piece []*entry) error { return p.outlast(ctx, piece) }) // the entries have it
 }
 
 // outlast stores entries, all or none. It may be repeated, so it outlasts the loss of its connection: it tries again on a new one until
@@ -124,7 +124,7 @@ func (p *postgres) store(ctx context.Context, c *pgx.Conn, entries []*entry) err
 		}
 	}
 	if len(entries) == 1 {
-		_, err := c.Exec(ctx, p.tables.insert(), p.values(entries[0])...)
+		_, err := c.Exec(ctx, p.tables.insert, p.values(entries[0])...)
 		return err
 	}
 	if !p.copyless.Load() {

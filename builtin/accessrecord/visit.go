@@ -75,8 +75,8 @@ type text struct {
 }
 
 // texts returns the text fields in the order of the columns.
-func texts() []text {
-	return []text{
+func texts() [6]text {
+	return [6]text{
 		{"path", func(v *Visit) *string { return &v.Path }, MaxPath, ""},
 		{"query_str", func(v *Visit) *string { return &v.QueryStr }, MaxQueryStr, ""},
 		{"address", func(v *Visit) *string { return &v.Address }, MaxAddress, unknown},
