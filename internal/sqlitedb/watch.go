@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// pollFast is how often a watched file is looked at right after a change, pollSlow when nothing has happened for long: one look
-	// costs some 10 µs and a wake-up.
-	pollFast, pollSlow = 3 * time.Millisecond, 50 * time.Millisecond
+	// pollFast is how often a watched file is looked at right after a change, pollSlow when nothing has happened for more than half a
+	// second: one look costs some 10 µs and a wake-up, which on a busy machine costs 200 µs more.
+	pollFast, pollSlow = 3 * time.Millisecond, 100 * time.Millisecond
 	// pollGrowth is by how much the pause grows, in percent.
 	pollGrowth = 115
 )
