@@ -35,7 +35,7 @@ func add() *task.Task[pair, int] {
 // newApp returns an application in memory; it is closed when the test ends.
 func newApp(t *testing.T, cfg taskq.Config, tasks ...task.Definition) *taskq.App {
 	t.Helper()
-	if cfg.BrokerURL == "" {
+	if cfg.BrokerURL == "" && cfg.Broker == nil {
 		cfg.BrokerURL = "memory://"
 	}
 	cfg.Logger = slog.New(slog.DiscardHandler)

@@ -5,15 +5,17 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/task"
 )
 
 // SendBatch sends many calls at the cost of little more than one: it does not wait for the broker's answer between them. It returns
 // a result for each call, in the order of the batch, nil for those that could not be made; when some were not sent, the error is a
-// *task.BatchError that says which and why. Calls with a countdown or an ETA are sent one by one. Those with task.PublishRetry that
-// could not be sent are tried again together. Workflows may be among them; each is sent as Send does it, and has its result also when not
-// all of its calls were sent.
+// *task.BatchError that says which and why. Calls with a countdown or an ETA are sent side by side, in no order. Those with
+// task.PublishRetry that could not be sent are tried again together. Workflows may be among them; each is sent as Send does it, and has
+// its result also when not all of its calls were sent.
 func (a *App) SendBatch(ctx context.Context, batch []task.Signature) ([]*task.Result[any], error) {
 	s := newSending(a, len(batch))
 	s.take(ctx, batch)
@@ -38,7 +40,11 @@ type sending struct {
 	calls    []*call
 	indices  []int // of calls, in the batch
 	postings []broker.Posting
+	delayed  errgroup.Group // calls of which each is confirmed by itself
 }
+
+// delayAtOnce is how many delayed calls of a batch are on their way at once: each waits some milliseconds for the broker.
+const delayAtOnce = 128
 
 // newSending returns a batch with room for n calls.
 func newSending(a *App, n int) *sending {
@@ -137,6 +143,7 @@ func (s *sending) sendPatiently(ctx context.Context, left []int) error {
 // send tries those calls of the batch, after so many tries before. It returns an error when not even the connection could be made.
 func (s *sending) send(ctx context.Context, left []int, tries int) error {
 	s.calls, s.indices, s.postings = nil, nil, nil
+	s.delayed.SetLimit(delayAtOnce)
 	conn, err := s.app.connect(ctx)
 	if err != nil {
 		err = tried(err, tries)
@@ -164,6 +171,7 @@ func (s *sending) send(ctx context.Context, left []int, tries int) error {
 		}
 	}
 	s.publish(ctx)
+	_ = s.delayed.Wait() // none returns an error
 	for _, i := range left {
 		s.errs[i] = tried(s.errs[i], tries)
 	}
@@ -180,8 +188,13 @@ func (s *sending) again(tries int) (left []int, wait time.Duration) {
 	return left, wait
 }
 
-// add declares the call's queue, when it is new, and takes the call into what is published together, if it can be.
+// add declares the call's queue, when it is new, and takes the call into what is published together, if it can be. A delayed one goes
+// beside the others, unless the rest of its workflow depends on its success.
 func (s *sending) add(ctx context.Context, i int, c *call) {
+	if c.ETA.After(c.Now) && s.owners[i] == nil {
+		s.delayed.Go(func() error { s.sendAlone(ctx, i, c); return nil })
+		return
+	}
 	if _, batches := s.broker.(broker.BatchPublisher); !batches || c.ETA.After(c.Now) {
 		s.sendAlone(ctx, i, c)
 		return

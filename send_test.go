@@ -3,11 +3,13 @@ package taskq_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/broker"
+	"github.com/seed-399731e2/taskq/broker/mem"
 	"github.com/seed-399731e2/taskq/task"
 	"github.com/seed-399731e2/taskq/worker"
 )
@@ -195,6 +197,53 @@ func TestABatchHasTheOptionsOfSingleCalls(t *testing.T) {
 		}
 		if got.Root = ""; err != nil || got != want {
 			t.Errorf("call %d: %+v, %v; want %+v", i, got, err, want)
+		}
+	}
+}
+
+// crowd is a broker that confirms delayed messages when so many are on their way, or when one of them has an error.
+type crowd struct {
+	broker.Broker
+	missing atomic.Int32
+	all     chan struct{}
+}
+
+func (c *crowd) PublishDelayed(ctx context.Context, to broker.Address, _ broker.Message, _ time.Duration) error {
+	if to.RoutingKey == "refused" {
+		return broker.ErrRefused
+	}
+	if c.missing.Add(-1) == 0 {
+		close(c.all)
+	}
+	select {
+	case <-c.all:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func TestDelayedCallsOfABatchDoNotWaitForOneAnother(t *testing.T) {
+	t.Parallel()
+	c := &crowd{Broker: mem.NewServer().Open(), all: make(chan struct{})}
+	const calls = 100
+	c.missing.Store(calls)
+	app := newApp(t, taskq.Config{Broker: c, ResultBackend: "disabled://"})
+	batch := make([]task.Signature, calls, calls+1)
+	for i := range batch {
+		batch[i] = add().S(pair{i, 1}, task.Countdown(time.Hour))
+	}
+	batch = append(batch, add().S(pair{}, task.Countdown(time.Hour), task.Queue("refused")))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	results, err := app.SendBatch(ctx, batch)
+	failed, _ := errors.AsType[*task.BatchError](err)
+	if failed == nil || len(failed.Unwrap()) != 1 || !errors.Is(failed.Errors[calls], broker.ErrRefused) {
+		t.Fatalf("err = %v, want that of the last call alone", err)
+	}
+	for i, r := range results {
+		if r == nil {
+			t.Errorf("call %d has no result", i)
 		}
 	}
 }
