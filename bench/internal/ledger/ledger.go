@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // recordSize is the size of a record in bytes.
@@ -61,7 +59,7 @@ func mapFile(f *os.File) (*Ledger, error) {
 	if size == 0 || size%recordSize != 0 {
 		return nil, fmt.Errorf("ledger: %s has %d bytes, not records of %d", f.Name(), size, recordSize)
 	}
-	mapped, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	mapped, err := mmap(f, size)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: map %s: %w", f.Name(), err)
 	}
@@ -73,7 +71,7 @@ func mapFile(f *os.File) (*Ledger, error) {
 // Close unmaps the file.
 func (l *Ledger) Close() error {
 	l.records = nil
-	return unix.Munmap(l.mapped)
+	return munmap(l.mapped)
 }
 
 // Len is the number of tasks.
@@ -93,11 +91,40 @@ func (l *Ledger) Ran(i int) error {
 	return nil
 }
 
+// Runs is how often the task ran.
+func (l *Ledger) Runs(i int) int { return int(l.records[i].runs.Load()) }
+
+// Again forgets when the task started, and takes it for sent now: what is waited for is its next start.
+func (l *Ledger) Again(i int) {
+	l.records[i].started.Store(0)
+	l.records[i].sent.Store(time.Now().UnixNano())
+}
+
+// Watch tells whether all tasks have run. Asked again and again, it looks at each record hardly more than once.
+type Watch struct {
+	ledger *Ledger
+	next   int // all before it have run
+}
+
+// Watch returns a watch.
+func (l *Ledger) Watch() *Watch { return &Watch{ledger: l} }
+
+// Complete reports whether all tasks have run.
+func (w *Watch) Complete() bool {
+	for w.next < w.ledger.Len() && w.ledger.Runs(w.next) > 0 {
+		w.next++
+	}
+	return w.next == w.ledger.Len()
+}
+
 // Summary is what a ledger says.
 type Summary struct {
-	Done, Twice int           // tasks that ran, and of these more than once
-	Span        time.Duration // from the first start to the last
+	Sent, Done, Twice int       // tasks that were sent; that ran; of these, more than once
+	First, Last       time.Time // starts
 }
+
+// Span is the time from the first start to the last.
+func (s Summary) Span() time.Duration { return s.Last.Sub(s.First) }
 
 // Sum reads all records.
 func (l *Ledger) Sum() Summary {
@@ -106,6 +133,9 @@ func (l *Ledger) Sum() Summary {
 	for i := range l.records {
 		r := &l.records[i]
 		runs, started := r.runs.Load(), r.started.Load()
+		if r.sent.Load() > 0 {
+			s.Sent++
+		}
 		if runs == 0 {
 			continue
 		}
@@ -118,8 +148,19 @@ func (l *Ledger) Sum() Summary {
 		}
 		last = max(last, started)
 	}
-	s.Span = time.Duration(last - first)
+	s.First, s.Last = time.Unix(0, first), time.Unix(0, last)
 	return s
+}
+
+// Between is how many tasks started in a stretch of time.
+func (l *Ledger) Between(begin, end time.Time) (n int) {
+	from, to := begin.UnixNano(), end.UnixNano()
+	for i := range l.records {
+		if started := l.records[i].started.Load(); started >= from && started <= to {
+			n++
+		}
+	}
+	return n
 }
 
 // Waits are the times from sending to starting, in the order of the tasks; those that were not sent or did not run are left out.

@@ -25,6 +25,7 @@ const (
 const (
 	Add   = "add"   // x + y
 	Visit = "visit" // store a visit: access_record
+	Hold  = "hold"  // x + y, but the first run of each task never ends, for workers that are to be killed
 )
 
 // Ways of sending.

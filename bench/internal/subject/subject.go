@@ -28,6 +28,8 @@ type Roles struct {
 	Work func(ctx context.Context, j *Job) error
 	// Open connects a sender. nil: the system cannot send.
 	Open func(ctx context.Context, j *Job) (Sender, error)
+	// StoresItself says that the system has a task of its own that stores visits, with its own connections.
+	StoresItself bool
 }
 
 // Main carries out the order of the command line and ends the program.
@@ -55,7 +57,7 @@ func run(ctx context.Context, roles Roles) error {
 	var account order.Account
 	switch {
 	case o.Role == order.Work && roles.Work != nil:
-		err = work(ctx, j, roles.Work)
+		err = work(ctx, j, roles)
 	case o.Role == order.Send && roles.Open != nil:
 		account, err = send(ctx, j, roles.Open)
 	default:
@@ -68,8 +70,8 @@ func run(ctx context.Context, roles Roles) error {
 	return account.Write(os.Stdout)
 }
 
-func work(ctx context.Context, j *Job, do func(context.Context, *Job) error) error {
-	if j.Work == order.Visit {
+func work(ctx context.Context, j *Job, roles Roles) error {
+	if j.Work == order.Visit && !roles.StoresItself {
 		visits, err := OpenVisits(ctx, j.Database, j.Slots)
 		if err != nil {
 			return err
@@ -77,7 +79,7 @@ func work(ctx context.Context, j *Job, do func(context.Context, *Job) error) err
 		defer visits.Close()
 		j.visits = visits
 	}
-	return do(ctx, j)
+	return roles.Work(ctx, j)
 }
 
 // Ready tells the harness that the work begins.
@@ -87,7 +89,18 @@ func (j *Job) Ready() {
 }
 
 // Add is the body of the task that adds, for all subjects the same.
-func (j *Job) Add(x, y int) (int, error) { return x + y, j.ledger.Ran(x) }
+func (j *Job) Add(x, y int) (int, error) {
+	if err := j.ledger.Ran(x); err != nil {
+		return 0, err
+	}
+	if j.Work == order.Hold && j.ledger.Runs(x) == 1 {
+		<-make(chan struct{}) // until the process is killed
+	}
+	return x + y, nil
+}
+
+// Visited notes that the visit of the task with the number n is about to be stored, for subjects that store it themselves.
+func (j *Job) Visited(n int) error { return j.ledger.Ran(n) }
 
 // Visit is the body of the task that stores a visit. The ledger has it before the database, as the start of the task; the harness
 // counts the rows besides.

@@ -1,0 +1,112 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-399731e2/taskq/bench/internal/order"
+	"github.com/seed-399731e2/taskq/bench/internal/result"
+)
+
+const (
+	watchEvery = 5 * time.Millisecond
+	stalled    = 30 * time.Second // without a task that starts, a worker has lost some
+)
+
+// Drain fills the queues and measures how fast a worker empties them: from the first start of a task to the last.
+func (l *Lab) Drain(ctx context.Context, c Case) (m result.Measure, err error) {
+	m = c.measure()
+	b, err := l.set(ctx, c)
+	if err != nil {
+		return m, err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if err := b.fill(ctx, c); err != nil {
+		return m, err
+	}
+	var workers []*program
+	for range max(c.Workers, 1) {
+		p, err := b.run(ctx, c, order.Work, b.order)
+		if err != nil {
+			return m, err
+		}
+		workers = append(workers, p)
+	}
+	from := b.look(true)
+	if err := b.complete(ctx, workers[0]); err != nil {
+		return m, err
+	}
+	to := b.look(true)
+	l.account(&m, workers, from, to, b.order.Tasks-from.done)
+	for _, p := range workers {
+		account, err := p.stop()
+		if err != nil {
+			return m, err
+		}
+		m.Allocs += float64(account.Mallocs) / float64(b.order.Tasks)
+	}
+	if err := b.prove(ctx, c, &m); err != nil {
+		return m, err
+	}
+	return m, nil
+}
+
+// complete waits until every task has begun.
+func (b *bench) complete(ctx context.Context, worker *program) error {
+	watch := b.ledger.Watch()
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	done, moved := 0, time.Now()
+	for looks := 1; !watch.Complete(); looks++ {
+		select {
+		case <-ticker.C:
+		case <-worker.ended:
+			return worker.failure(fmt.Errorf("it ended when %d of %d tasks had run: %w", b.ledger.Sum().Done, b.order.Tasks, errOr(worker.err, errors.New("with success"))))
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if looks%200 != 0 {
+			continue
+		}
+		switch n := b.ledger.Sum().Done; {
+		case n > done:
+			done, moved = n, time.Now()
+		case time.Since(moved) > stalled:
+			return worker.failure(fmt.Errorf("%d of %d tasks ran, and no other for %s", n, b.order.Tasks, stalled))
+		}
+	}
+	return nil
+}
+
+// account adds what the workers and the servers used between two looks for n tasks.
+func (l *Lab) account(m *result.Measure, workers []*program, from, to used, n int) {
+	l.servers(m, from, to, n)
+	var spent time.Duration
+	known := n > 0
+	for _, p := range workers {
+		pid := p.cmd.Process.Pid
+		used, ok := between(from, to, pid)
+		spent, known = spent+used, known && ok
+		if peak, err := to.snapshot.Peak(pid); err == nil {
+			m.Memory += peak
+		}
+	}
+	if known {
+		m.CPU[result.OfSubject] = micros(spent, n)
+	}
+}
+
+// prove proves that every task ran and nothing is left, and adds the rate.
+func (b *bench) prove(ctx context.Context, c Case, m *result.Measure) error {
+	sum := b.ledger.Sum()
+	m.Tasks, m.Twice = sum.Done, sum.Twice
+	if sum.Done != b.order.Tasks {
+		return fmt.Errorf("lab: %d of %d tasks ran", sum.Done, b.order.Tasks)
+	}
+	if span := sum.Span(); span > 0 {
+		m.Rate = float64(sum.Done-1) / span.Seconds()
+	}
+	return errors.Join(b.emptied(ctx, c), b.kept(ctx, c), b.stored(ctx))
+}

@@ -1,0 +1,101 @@
+package lab
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/seed-399731e2/taskq/bench/internal/result"
+)
+
+// Plan says how much is measured.
+type Plan struct {
+	Rounds  int           // of which the median is taken
+	Seconds float64       // that one measure is to last
+	Budget  time.Duration // after it no other round begins
+	Most    int           // tasks in one measure; 0: any number
+}
+
+// fewest are the tasks of the smallest measure.
+const fewest = 100
+
+// Tasks is how many make a measure last as long as planned.
+func (p Plan) Tasks(speed float64) int {
+	n := max(int(speed*p.Seconds), fewest)
+	if p.Most > 0 {
+		n = min(n, p.Most)
+	}
+	return n
+}
+
+// InTurn measures all the cases once, then all again, and so on, so that what disturbs the machine for a while disturbs all of them,
+// and returns the median of each by its rate. A case that failed once has failed.
+func (l *Lab) InTurn(ctx context.Context, plan Plan, measure func(context.Context, Case) (result.Measure, error), cases ...Case) []result.Measure {
+	runs := make([][]result.Measure, len(cases))
+	failed := make([]string, len(cases))
+	begin := time.Now()
+	for round := range plan.Rounds {
+		if round > 0 && plan.Budget > 0 && time.Since(begin) > plan.Budget {
+			l.Say("the time for these is over after %d of %d rounds", round, plan.Rounds)
+			break
+		}
+		for i, c := range cases {
+			if failed[i] != "" || ctx.Err() != nil {
+				continue
+			}
+			c.size(plan, runs[i])
+			m, err := measure(ctx, c)
+			if err != nil {
+				failed[i] = err.Error()
+				l.Say("%s: FAILED: %v", c, err)
+				continue
+			}
+			runs[i] = append(runs[i], m)
+			l.Say("%s: %s", c, Brief(m))
+		}
+	}
+	measures := make([]result.Measure, 0, len(cases))
+	for i, c := range cases {
+		switch {
+		case failed[i] != "":
+			m := c.measure()
+			m.Failed = failed[i]
+			measures = append(measures, m)
+		case len(runs[i]) > 0:
+			measures = append(measures, Median(runs[i]))
+		}
+	}
+	return measures
+}
+
+// size says how many tasks are measured: by the rate of the round before, else by what is expected.
+func (c *Case) size(plan Plan, before []result.Measure) {
+	if c.Tasks > 0 {
+		return
+	}
+	speed := cmp.Or(c.Speed, float64(c.Subject.Speed))
+	if len(before) > 0 && before[len(before)-1].Rate > 0 {
+		speed = min(max(before[len(before)-1].Rate, speed/4), speed*4)
+	}
+	c.Tasks = plan.Tasks(speed)
+}
+
+// Median returns the measure with the median rate, the lower of the two in the middle.
+func Median(runs []result.Measure) result.Measure {
+	sorted := slices.SortedFunc(slices.Values(runs), func(a, b result.Measure) int { return cmp.Compare(key(a), key(b)) })
+	m := sorted[(len(sorted)-1)/2]
+	m.Runs = len(runs)
+	return m
+}
+
+// key is what runs are sorted by.
+func key(m result.Measure) float64 {
+	switch {
+	case m.Rate > 0:
+		return m.Rate
+	case m.Waits != nil:
+		return float64(m.Waits.P50)
+	}
+	return m.Figure
+}
