@@ -12,6 +12,7 @@ The body of a task is the one of the other subjects; a visit is one INSERT by ps
 
 import json
 import mmap
+import os
 import struct
 import sys
 import threading
@@ -21,6 +22,10 @@ from urllib.parse import unquote, urlparse
 
 from celery import Celery
 from celery.signals import worker_ready
+
+# Celery greets and logs on standard output, which is the harness's
+HARNESS = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
 ORDER = json.loads(sys.argv[1])
 WORDS = (ORDER["pool"] or "solo").split()
@@ -56,6 +61,7 @@ def use_django():
     import django
     from django.conf import settings
     from django.core.management import call_command
+    from django.db import connections
 
     url = urlparse(ORDER["results"])
     settings.configure(
@@ -76,6 +82,7 @@ def use_django():
     )
     django.setup()
     call_command("migrate", verbosity=0)
+    connections.close_all()  # the processes of the pool must not share one
 
 
 def result_backend():
@@ -147,7 +154,7 @@ else:
 
 def ready(**_):
     """Tell the harness that the work begins."""
-    print("ready", flush=True)
+    print("ready", file=HARNESS, flush=True)
 
 
 def work():
@@ -227,4 +234,4 @@ if __name__ == "__main__":
     if ORDER["role"] == "send" and ORDER["mode"] == "pipelined":
         sys.exit("celery: there is no call that sends several messages together")
     seconds = work() if ORDER["role"] == "work" else send()
-    print(json.dumps({"mallocs": 0, "bytes": 0, "seconds": seconds}), flush=True)
+    print(json.dumps({"mallocs": 0, "bytes": 0, "seconds": seconds}), file=HARNESS, flush=True)
