@@ -1,10 +1,12 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seed-399731e2/taskq/bench/internal/ledger"
@@ -32,6 +34,8 @@ type Case struct {
 	Env               []string    // besides the subject's
 	Tasks             int         // how many are measured; 0: what takes about Seconds at Speed
 	Speed             float64     // tasks in a second, expected; 0: the subject's
+	Beside            *Case       // what runs meanwhile
+	NoRows            bool        // it reads visits and stores none
 	Note              string
 }
 
@@ -65,7 +69,7 @@ func (l *Lab) set(ctx context.Context, c Case) (*bench, error) {
 
 func (b *bench) prepare(ctx context.Context, c Case) (err error) {
 	o := &b.order
-	o.Tasks, o.Names = c.Tasks, max(o.Names, 1)
+	o.Tasks, o.Names, o.Quorum = c.Tasks, max(o.Names, 1), c.Quorum
 	if len(o.Queues) == 0 {
 		o.Queues = []string{"celery"}
 	}
@@ -116,7 +120,7 @@ func (b *bench) fill(ctx context.Context, c Case) error {
 		return fill(ctx, b.order.Broker, b.order)
 	}
 	o := b.order
-	o.Mode, o.Senders = order.Each, fillSenders
+	o.Mode, o.Senders = order.Pipelined, cmp.Or(c.Subject.Fillers, fillSenders)
 	p, err := b.run(ctx, c, order.Send, o)
 	if err != nil {
 		return err
@@ -175,8 +179,8 @@ func (b *bench) kept(ctx context.Context, c Case) error {
 }
 
 // stored proves that every visit has its row.
-func (b *bench) stored(ctx context.Context) error {
-	if b.order.Work != order.Visit {
+func (b *bench) stored(ctx context.Context, c Case) error {
+	if b.order.Work != order.Visit || c.NoRows {
 		return nil
 	}
 	n, err := query(ctx, b.order.Database, "SELECT count(DISTINCT path) FROM access_record")
@@ -188,26 +192,27 @@ func (b *bench) stored(ctx context.Context) error {
 
 // used is what programs and servers have used at one moment.
 type used struct {
-	snapshot proc.Snapshot
-	err      error
-	done     int // tasks that had begun
+	snapshot   proc.Snapshot
+	sent, done int // tasks that were sent, and that had begun
 }
 
 // look looks at them.
-func (b *bench) look(watch bool) used {
-	var u used
-	u.snapshot, u.err = proc.Take()
-	if watch {
-		u.done = b.ledger.Sum().Done
-	}
-	return u
+func (b *bench) look() used {
+	snapshot, _ := proc.Take() // an empty one knows of no process, and the figures are left out
+	sum := b.ledger.Sum()
+	return used{snapshot: snapshot, sent: sum.Sent, done: sum.Done}
 }
 
-// servers adds to a measure what each server used for each of n tasks between two looks.
-func (l *Lab) servers(m *result.Measure, from, to used, n int) {
-	for name, pid := range l.pids {
-		if spent, ok := between(from, to, pid); ok && spent > 0 && n > 0 {
-			m.CPU[name] = micros(spent, n)
+// servers adds to a measure what each server that has a part in it used for each of n tasks between two looks.
+func (b *bench) servers(m *result.Measure, from, to used, n int) {
+	names := map[string]string{"amqp": result.OfRabbitMQ, "postgres": result.OfPostgres, "redis": result.OfRedis}
+	for _, u := range []string{b.order.Broker, b.order.Results, b.order.Database} {
+		scheme, _, _ := strings.Cut(u, ":")
+		name := names[scheme]
+		if pid := b.lab.pids[name]; pid > 0 && n > 0 {
+			if spent, ok := between(from, to, pid); ok {
+				m.CPU[name] = micros(spent, n)
+			}
 		}
 	}
 }

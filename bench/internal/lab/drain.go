@@ -26,31 +26,35 @@ func (l *Lab) Drain(ctx context.Context, c Case) (m result.Measure, err error) {
 	if err := b.fill(ctx, c); err != nil {
 		return m, err
 	}
+	if err := b.workOff(ctx, c, &m); err != nil {
+		return m, err
+	}
+	return m, b.prove(ctx, c, &m)
+}
+
+// workOff runs workers until all tasks have begun, and accounts for them.
+func (b *bench) workOff(ctx context.Context, c Case, m *result.Measure) error {
 	var workers []*program
 	for range max(c.Workers, 1) {
 		p, err := b.run(ctx, c, order.Work, b.order)
 		if err != nil {
-			return m, err
+			return err
 		}
 		workers = append(workers, p)
 	}
-	from := b.look(true)
+	from := b.look()
 	if err := b.complete(ctx, workers[0]); err != nil {
-		return m, err
+		return err
 	}
-	to := b.look(true)
-	l.account(&m, workers, from, to, b.order.Tasks-from.done)
+	b.account(m, workers, from, b.look(), b.order.Tasks-from.done)
 	for _, p := range workers {
 		account, err := p.stop()
 		if err != nil {
-			return m, err
+			return err
 		}
 		m.Allocs += float64(account.Mallocs) / float64(b.order.Tasks)
 	}
-	if err := b.prove(ctx, c, &m); err != nil {
-		return m, err
-	}
-	return m, nil
+	return nil
 }
 
 // complete waits until every task has begun.
@@ -81,8 +85,8 @@ func (b *bench) complete(ctx context.Context, worker *program) error {
 }
 
 // account adds what the workers and the servers used between two looks for n tasks.
-func (l *Lab) account(m *result.Measure, workers []*program, from, to used, n int) {
-	l.servers(m, from, to, n)
+func (b *bench) account(m *result.Measure, workers []*program, from, to used, n int) {
+	b.servers(m, from, to, n)
 	var spent time.Duration
 	known := n > 0
 	for _, p := range workers {
@@ -108,5 +112,5 @@ func (b *bench) prove(ctx context.Context, c Case, m *result.Measure) error {
 	if span := sum.Span(); span > 0 {
 		m.Rate = float64(sum.Done-1) / span.Seconds()
 	}
-	return errors.Join(b.emptied(ctx, c), b.kept(ctx, c), b.stored(ctx))
+	return errors.Join(b.emptied(ctx, c), b.kept(ctx, c), b.stored(ctx, c))
 }

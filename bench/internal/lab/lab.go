@@ -57,21 +57,23 @@ func (l *Lab) Say(format string, args ...any) {
 	}
 }
 
-// Build builds a program of the module, such as subjects/bare, or of taskq, such as ../cmd/taskq, stripped as for a release. It does so once.
-func (l *Lab) Build(ctx context.Context, dir string) (string, error) {
+// Build builds a program of the module, such as subjects/bare, or of taskq, such as ../cmd/taskq, once.
+func (l *Lab) Build(ctx context.Context, dir string, flags ...string) (string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if program, ok := l.built[dir]; ok {
 		return program, nil
 	}
-	program := filepath.Join(l.dir, filepath.Base(dir))
-	source := filepath.Join(l.cfg.Root, dir)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, ".") //nolint:gosec // the tables' names
-	cmd.Dir = source
+	begin := time.Now()
+	program := filepath.Join(l.dir, fmt.Sprintf("%s-%d", filepath.Base(dir), len(l.built)))
+	args := append(append([]string{"build"}, flags...), "-o", program, ".")
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the tables' names
+	cmd.Dir = filepath.Join(l.cfg.Root, dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("lab: build %s: %w\n%s", dir, err, out)
 	}
 	l.built[dir] = program
+	l.Say("built %s in %.1f s", dir, time.Since(begin).Seconds())
 	return program, nil
 }
 

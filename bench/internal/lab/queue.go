@@ -95,6 +95,24 @@ func fill(ctx context.Context, url string, o order.Order) error {
 	return group.Wait()
 }
 
+// publish publishes one task, confirmed.
+func publish(ctx context.Context, url string, o order.Order, i int) error {
+	return withChannel(url, func(ch *amqp091.Channel) error {
+		if err := ch.Confirm(false); err != nil {
+			return err
+		}
+		m, err := message.New(o, replies).Publishing(i)
+		if err != nil {
+			return err
+		}
+		c, err := ch.PublishWithDeferredConfirmWithContext(ctx, "", o.Queue(i), true, false, m)
+		if err != nil {
+			return fmt.Errorf("lab: publish: %w", err)
+		}
+		return confirmed(ctx, []*amqp091.DeferredConfirmation{c})
+	})
+}
+
 func confirmed(ctx context.Context, all []*amqp091.DeferredConfirmation) error {
 	for _, c := range all {
 		ok, err := c.WaitContext(ctx)

@@ -35,6 +35,8 @@ func (s *stores) fresh(ctx context.Context, l *Lab, server Server) (string, erro
 		return "", fmt.Errorf("lab: there is no %s", server)
 	}
 	switch server {
+	case Nowhere:
+		return "", nil
 	case RabbitMQ:
 		return s.vhost(ctx)
 	case Redis:

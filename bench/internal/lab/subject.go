@@ -13,6 +13,7 @@ type Server string
 
 // Servers, and the file that only taskq has.
 const (
+	Nowhere  Server = "" // it has no queues
 	RabbitMQ Server = "rabbitmq"
 	Redis    Server = "redis"
 	Postgres Server = "postgres"
@@ -28,6 +29,7 @@ type Subject struct {
 	Broker  Server      // where its queues are
 	Foreign bool        // it reads no messages of Celery's, and so fills its queues itself
 	Order   order.Order // what of the order is its own: Pool, Slots, Prefetch, Batch
+	Fillers int         // goroutines that fill its queues, of a foreign one; 0 means 16
 	Env     []string    // besides the harness's own
 	Speed   int         // tasks that it runs in a second, roughly: how many are measured follows from it
 	// Waiting counts the tasks that wait in a fresh vhost or database, where the harness cannot count by itself; nil: nobody counts.

@@ -30,7 +30,7 @@ func (p Plan) Tasks(speed float64) int {
 }
 
 // InTurn measures all the cases once, then all again, and so on, so that what disturbs the machine for a while disturbs all of them,
-// and returns the median of each by its rate. A case that failed once has failed.
+// and returns the median of each: by its rate, or by the wait where that is what counts. A case that failed once has failed.
 func (l *Lab) InTurn(ctx context.Context, plan Plan, measure func(context.Context, Case) (result.Measure, error), cases ...Case) []result.Measure {
 	runs := make([][]result.Measure, len(cases))
 	failed := make([]string, len(cases))
@@ -81,7 +81,7 @@ func (c *Case) size(plan Plan, before []result.Measure) {
 	c.Tasks = plan.Tasks(speed)
 }
 
-// Median returns the measure with the median rate, the lower of the two in the middle.
+// Median returns the measure in the middle, the lower of two.
 func Median(runs []result.Measure) result.Measure {
 	sorted := slices.SortedFunc(slices.Values(runs), func(a, b result.Measure) int { return cmp.Compare(key(a), key(b)) })
 	m := sorted[(len(sorted)-1)/2]
@@ -92,10 +92,10 @@ func Median(runs []result.Measure) result.Measure {
 // key is what runs are sorted by.
 func key(m result.Measure) float64 {
 	switch {
-	case m.Rate > 0:
-		return m.Rate
 	case m.Waits != nil:
 		return float64(m.Waits.P50)
+	case m.Rate > 0:
+		return m.Rate
 	}
 	return m.Figure
 }

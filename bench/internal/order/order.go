@@ -44,7 +44,8 @@ type Order struct {
 	Database string `json:"database"` // of the visits, postgres://
 
 	Queues []string `json:"queues"`
-	Names  int      `json:"names"` // how many kinds of tasks are registered and sent in turn: tasks.add, tasks.add1, …
+	Quorum bool     `json:"quorum"` // they are quorum queues
+	Names  int      `json:"names"`  // how many kinds of tasks are registered and sent in turn: tasks.add, tasks.add1, …
 	Ledger string   `json:"ledger"`
 	Tasks  int      `json:"tasks"` // in the ledger
 

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-399731e2/taskq"
 	"github.com/seed-399731e2/taskq/bench/internal/order"
 	"github.com/seed-399731e2/taskq/bench/internal/subject"
+	"github.com/seed-399731e2/taskq/broker"
 	"github.com/seed-399731e2/taskq/builtin/accessrecord"
 	"github.com/seed-399731e2/taskq/pool"
 	"github.com/seed-399731e2/taskq/task"
@@ -43,7 +44,11 @@ func config(j *subject.Job, log slog.Handler) taskq.Config {
 	case strings.HasPrefix(results, "amqp"):
 		results = "rpc://"
 	}
-	return taskq.Config{BrokerURL: j.Broker, ResultBackend: results, DefaultQueue: j.Queues[0], Logger: slog.New(log)}
+	cfg := taskq.Config{BrokerURL: j.Broker, ResultBackend: results, DefaultQueue: j.Queues[0], Logger: slog.New(log)}
+	if j.Quorum {
+		cfg.QueueType = broker.Quorum
+	}
+	return cfg
 }
 
 func work(ctx context.Context, j *subject.Job) error {
