@@ -40,7 +40,7 @@ with open(ORDER["ledger"], "r+b") as file:
 
 
 def ran(number):
-    """Note that a task runs.
+    """Note that a task runs, and return how often it has.
 
     The lock of the interpreter makes no unit of reading and writing, but nobody else writes a record while its task runs.
     """
@@ -49,6 +49,7 @@ def ran(number):
     at = number * RECORD.size + TIME.size
     started, runs = RUN.unpack_from(LEDGER, at)
     RUN.pack_into(LEDGER, at, started or time.time_ns(), runs + 1)
+    return runs + 1
 
 
 def sent(number):
@@ -115,7 +116,8 @@ def task_name(number):
 
 def add(x, y, pad=""):
     """The task that adds."""
-    ran(x)
+    if ran(x) == 1 and ORDER["work"] == "hold":
+        threading.Event().wait()  # until the process is killed
     return x + y
 
 
