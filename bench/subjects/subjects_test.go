@@ -66,7 +66,7 @@ func TestEverySubjectRunsEveryTask(t *testing.T) {
 		{"celery rpc", "celery", rabbitmq, rabbitmq, with(pool("solo tuned"))},
 		{"celery redis", "celery", rabbitmq, redis, with(pool("prefork tuned"))},
 		{"celery postgres", "celery", rabbitmq, postgres, with(pool("prefork tuned"))},
-		{"celery visits", "celery", rabbitmq, nil, with(visit, pool("threads tuned"))},
+		{"celery visits", "celery", rabbitmq, nil, with(visit, pool("prefork tuned"))},
 		{"celery visits, reconnecting", "celery", rabbitmq, nil, with(visit, pool("prefork reconnect"))},
 		{"machinery", "machinery", rabbitmq, nil, with(kinds, padded)},
 		{"machinery amqp", "machinery", rabbitmq, rabbitmq, with(prefetch(64))},
