@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -26,5 +28,19 @@ func findModules(root string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find modules: %w", err)
 	}
+	slices.Sort(dirs) // a directory may come before go.mod
 	return dirs, nil
+}
+
+// has reports whether the module in dir has the directories that the arguments name, as ./pool and ./worker/... do.
+func has(dir string, args []string) bool {
+	for _, arg := range args {
+		if !strings.HasPrefix(arg, "./") {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(dir, strings.TrimSuffix(arg, "..."))); err != nil {
+			return false
+		}
+	}
+	return true
 }

@@ -30,6 +30,22 @@ func TestOne(t *testing.T) {}`,
 	"nested/go.mod":            "module example.test/nested\n\ngo 1.26\n",
 	"nested/nested_test.go":    "package nested\nimport \"testing\"\nfunc TestNested(t *testing.T) {}\n",
 	"nested/testdata/x/go.mod": "not a module",
+	"early/go.mod":             "module example.test/early\n\ngo 1.26\n",
+}
+
+func TestAModuleIsLeftOutWhenItHasNotThePackages(t *testing.T) {
+	t.Parallel()
+	root := writeModule(t)
+	for _, c := range []struct {
+		args string
+		want bool
+	}{
+		{"-race ./...", true}, {"./good", true}, {"./good/...", true}, {"./good ./absent", false}, {"./absent/...", false}, {"-v", true},
+	} {
+		if got := has(root, strings.Fields(c.args)); got != c.want {
+			t.Errorf("has(%s) = %t, want %t", c.args, got, c.want)
+		}
+	}
 }
 
 func TestSummaryTellsEveryOutcome(t *testing.T) {
@@ -39,7 +55,7 @@ func TestSummaryTellsEveryOutcome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{root, filepath.Join(root, "nested")}; strings.Join(modules, " ") != strings.Join(want, " ") {
+	if want := []string{root, filepath.Join(root, "early"), filepath.Join(root, "nested")}; strings.Join(modules, " ") != strings.Join(want, " ") {
 		t.Errorf("modules = %v, want %v", modules, want)
 	}
 	var out bytes.Buffer
