@@ -18,7 +18,7 @@ const (
 	Delay = "delay"
 	// Recovery is the time from SIGKILL of a worker until its task runs elsewhere (Waits).
 	Recovery = "recovery"
-	// Embedded is the store in a file, with two processes. Variants: Headline (a drain), "hand-over" (Waits).
+	// Embedded is the store in a file, with two processes. Variants: Headline (a drain), HandOver (Waits).
 	Embedded = "embedded"
 	// Start is the time from exec to ready (Figure, s).
 	Start = "start"
@@ -34,7 +34,7 @@ const (
 // Headline is the variant in which nothing is varied.
 const Headline = ""
 
-// Variants of Send, Visit and Delay.
+// Variants of Send, Visit, Delay and Embedded.
 const (
 	SendSingle = "1 sender, each confirmed"
 	SendMany   = "64 senders, each confirmed"
@@ -46,6 +46,15 @@ const (
 	DelayParking  = "parking"
 	DelayOrdinary = "ordinary task meanwhile"
 	DelayAlone    = "ordinary task alone"
+
+	HandOver = "hand-over"
+)
+
+// Parts of settings by which targets tell the settings of one subject apart, besides Celery's own names of its pools.
+const (
+	ConnectionKept    = "connection kept"     // from visit to visit
+	ConnectionPerTask = "connection per task" // Django's default
+	Prefetch64        = "prefetch 64"
 )
 
 // Subjects.

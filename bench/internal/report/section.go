@@ -1,0 +1,132 @@
+package report
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/seed-399731e2/taskq/bench/internal/result"
+)
+
+// section is one table of the page, and the measures that it is of.
+type section struct {
+	title    string
+	scenario string
+	key      string // what is varied: the part of the variant before "="; "" takes what no other section of the scenario takes
+	about    string // one or two sentences above the table
+	per      string // what is counted: tasks, messages, rows
+}
+
+// sections are the tables below the headline, in the order of the page. What is measured and has no section here ends in the last one.
+func sections() []section {
+	return []section{
+		{"Results", result.Drain, "results", "The drain again, with each outcome stored.", "tasks"},
+		{"Events", result.Drain, "events", "The drain again, with events sent and one listener.", "tasks"},
+		{"Slots", result.Drain, "slots", "The drain with more and fewer slots; the prefetch grows with them.", "tasks"},
+		{"Pools", result.Drain, "pool", "The drain in each pool.", "tasks"},
+		{"Queues", result.Drain, "queues", "The drain from several queues at once.", "tasks"},
+		{"Kinds of tasks", result.Drain, "names", "The drain with several tasks registered, which come in turn.", "tasks"},
+		{"Tasks in the queue", result.Drain, "queued", "The drain of shorter and longer queues.", "tasks"},
+		{"Size of the arguments", result.Drain, "body", "The drain with padded arguments.", "tasks"},
+		{"Sending", result.Send, "", "A fresh queue that nothing consumes. taskq and the bare client wait for the broker's confirms; Celery asks for none.", "messages"},
+		{"From sending to starting", result.Latency, "", "Tasks are sent at a steady rate, and each notes when it starts.", "tasks"},
+		{
+			"Visits", result.Visit, "",
+			"`access_record`, one row of PostgreSQL for each task, committed synchronously. Beside it run the bare client, which stores nothing, and pgx, which consumes nothing.", "rows",
+		},
+		{"Tasks that are due in an hour", result.Delay, "", "They are parked in the broker, not kept in the worker.", "tasks"},
+		{"After SIGKILL", result.Recovery, "", "From the death of the worker that runs a task until it runs in another one.", "tasks"},
+		{"The embedded store", result.Embedded, "", "One SQLite file, two processes.", "tasks"},
+		{"Start", result.Start, "", "From exec to ready.", "starts"},
+		{"Idle", result.Idle, "", "A worker that is connected and has nothing to do.", "tasks"},
+		{"The program", result.Binary, "", "As it is released, with every broker and store in it.", "programs"},
+	}
+}
+
+// key is what a variant varies.
+func key(variant string) string {
+	k, _, ok := strings.Cut(variant, "=")
+	if !ok {
+		return ""
+	}
+	return k
+}
+
+// split gives each section its measures, and returns what is left. The headline and the knobs have places of their own.
+func split(run result.Run, all []section) (parts [][]result.Measure, rest []result.Measure) {
+	parts = make([][]result.Measure, len(all))
+	for _, m := range run.Measures {
+		if m.Scenario == result.Knobs || isHeadline(m) {
+			continue
+		}
+		own := func(s section) bool { return s.scenario == m.Scenario && s.key == key(m.Variant) }
+		of := func(s section) bool { return s.scenario == m.Scenario && s.key == "" }
+		i := slices.IndexFunc(all, own)
+		if i < 0 {
+			i = slices.IndexFunc(all, of)
+		}
+		if i < 0 {
+			rest = append(rest, m)
+			continue
+		}
+		parts[i] = append(parts[i], m)
+	}
+	return parts, rest
+}
+
+func isHeadline(m result.Measure) bool {
+	return m.Scenario == result.Drain && m.Variant == result.Headline
+}
+
+// headline are the measures of the drain in which nothing is varied.
+func headline(run result.Run) []result.Measure {
+	return sorted(slices.DeleteFunc(slices.Clone(run.Measures), func(m result.Measure) bool { return !isHeadline(m) }))
+}
+
+// chapter is a titled table.
+type chapter struct {
+	title, about string
+	table        table
+}
+
+// chapters are the tables below the headline for which there is something.
+func chapters(run result.Run) []chapter {
+	all := sections()
+	parts, rest := split(run, all)
+	var list []chapter
+	for i, s := range all {
+		if len(parts[i]) > 0 {
+			list = append(list, chapter{s.title, s.about, measured(parts[i], s.per)})
+		}
+	}
+	for _, scenario := range names(rest) {
+		of := slices.DeleteFunc(slices.Clone(rest), func(m result.Measure) bool { return m.Scenario != scenario })
+		list = append(list, chapter{"Others: " + scenario, "", measured(of, "tasks")})
+	}
+	return list
+}
+
+// names are the scenarios of the measures, each once.
+func names(measures []result.Measure) []string {
+	var all []string
+	for _, m := range measures {
+		if !slices.Contains(all, m.Scenario) {
+			all = append(all, m.Scenario)
+		}
+	}
+	return all
+}
+
+// knobs are the tables of the page about tuning, by knob.
+func knobs(run result.Run) map[string]table {
+	by := map[string][]result.Measure{}
+	for _, m := range run.Measures {
+		if m.Scenario == result.Knobs {
+			by[key(m.Variant)] = append(by[key(m.Variant)], m)
+		}
+	}
+	tables := map[string]table{}
+	for k, measures := range by {
+		tables[k] = measured(measures, "tasks")
+	}
+	return tables
+}
