@@ -6,7 +6,8 @@ FUZZTIME ?= 10s
 SEED     ?= 1
 PKG      ?= ./...
 
-.PHONY: help build run test chaos compatibility race lint fmt fmt-check fuzz bench cover tidy tidy-check vet check clean tools
+.PHONY: help build run test chaos compatibility race lint fmt fmt-check fuzz microbench cover tidy tidy-check vet check \
+	clean tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,21 +35,25 @@ vet: ## vet for Linux, macOS and Windows, which compiles everything for each of 
 	go vet ./...
 	GOOS=darwin go vet ./...
 	GOOS=windows go vet ./...
+	cd bench && go vet ./...
 
 lint: ## run the linters (the first time they are built: two to three minutes)
 	$(GOLANGCI) run ./...
+	cd bench && $(GOLANGCI) run ./...
 
 fmt: ## format the code
 	$(GOLANGCI) fmt
+	cd bench && $(GOLANGCI) fmt
 
 fmt-check: ## show what fmt would change, and fail if there is anything
 	$(GOLANGCI) fmt --diff
+	cd bench && $(GOLANGCI) fmt --diff
 
 fuzz: ## run each fuzz test for FUZZTIME (10s)
 	@sh scripts/fuzz.sh $(FUZZTIME)
 
-bench: ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem $(PKG)
+microbench: tools ## run the benchmarks of Go, with their allocations (two minutes; PKG=./pool: that package)
+	bin/testservers go test -run '^$$' -bench . -benchmem -benchtime 100ms $(PKG)
 
 cover: tools ## test everything and write coverage.html
 	bin/testservers bin/testsummary -coverpkg=./... -coverprofile=coverage.out $(PKG)
@@ -57,9 +62,11 @@ cover: tools ## test everything and write coverage.html
 
 tidy: ## tidy go.mod
 	go mod tidy
+	cd bench && go mod tidy
 
 tidy-check: ## show what tidy would change, and fail if there is anything
 	go mod tidy -diff
+	cd bench && go mod tidy -diff
 
 check: fmt-check tidy-check lint vet ## everything that is quick: formatting, go.mod, linters, vet, tests without servers
 	go test $(PKG)
