@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/seed-399731e2/taskq/bench/internal/lab"
+	"github.com/seed-399731e2/taskq/bench/internal/report"
 	"github.com/seed-399731e2/taskq/bench/internal/result"
 	"github.com/seed-399731e2/taskq/bench/internal/scenario"
 	"github.com/seed-399731e2/taskq/internal/testserver"
@@ -38,6 +39,8 @@ func run(ctx context.Context, args []string) error {
 	mode := flags.String("mode", scenario.Full, "how much: "+strings.Join(scenario.Modes(), ", "))
 	pattern := flags.String("run", "", "only the scenarios whose names match this `regexp`")
 	out := flags.String("out", "", "the `file` that the measures are written to, in JSON")
+	from := flags.String("from", "", "show the measures of this `file`, and measure nothing")
+	root := flags.String("write", "", "the `directory` of the repository into whose pages a full run is written")
 	list := flags.Bool("list", false, "list the scenarios and end")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -55,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 	if !slices.Contains(scenario.Modes(), *mode) {
 		return fmt.Errorf("-mode %s: want one of %s", *mode, strings.Join(scenario.Modes(), ", "))
 	}
-	measured, err := measure(ctx, *mode, wanted)
+	measured, err := obtain(*from, func() (result.Run, error) { return measure(ctx, *mode, wanted) })
 	if err != nil {
 		return err
 	}
@@ -64,7 +67,30 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	if err := report.Text(os.Stdout, measured); err != nil {
+		return err
+	}
+	if *root != "" {
+		if err := report.Write(*root, measured); err != nil {
+			return err
+		}
+	}
 	return verdict(measured)
+}
+
+// obtain reads a run, or measures one when no file is named.
+func obtain(file string, measure func() (result.Run, error)) (measured result.Run, err error) {
+	if file == "" {
+		return measure()
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return measured, err
+	}
+	if err := json.Unmarshal(text, &measured); err != nil {
+		return measured, fmt.Errorf("%s is no run: %w", file, err)
+	}
+	return measured, nil
 }
 
 // measure runs the scenarios. What was measured before an interruption counts.

@@ -80,7 +80,7 @@ func measured(measures []result.Measure, per string) table {
 	bare := bareRates(measures)
 	for _, m := range sorted(measures) {
 		toBare := none
-		if bare[m.Variant] > 0 && m.Rate > 0 && m.Subject != result.Bare {
+		if bare[m.Variant] > 0 && m.Rate > 0 && m.Waits == nil && m.Subject != result.Bare {
 			toBare = ratio(m.Rate / bare[m.Variant])
 		}
 		row := []string{

@@ -14,8 +14,11 @@ import (
 	"github.com/seed-399731e2/taskq/bench/internal/result"
 )
 
-// full is the mode of runs that may be written into the pages.
-const full = "full"
+// Modes of runs: a full one may be written into the pages, the figures of smoke are from too few tasks to mean anything.
+const (
+	full  = "full"
+	smoke = "smoke"
+)
 
 // Write puts a full run into the pages of the repository in root: the tables and the chart of docs/performance.md, the tables of
 // docs/tuning.md, and the sentence with the headline in both READMEs. What stands around them stays as it is. Nothing is written unless

@@ -85,6 +85,19 @@ func TestARunIsShownOnATerminal(t *testing.T) {
 	golden(t, "run.txt", out.String())
 }
 
+func TestASmokeRunIsHeldToNoTargets(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	run := exampleRun()
+	run.Mode = smoke
+	if err := Text(&out, run); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); !strings.Contains(got, "bare client") || !strings.Contains(got, "mean nothing") || strings.Contains(got, "Targets") {
+		t.Errorf("a smoke run is shown as\n%s", got)
+	}
+}
+
 func TestARunThatMeasuredNothingIsShown(t *testing.T) {
 	t.Parallel()
 	root := repository(t)

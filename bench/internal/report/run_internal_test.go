@@ -34,6 +34,7 @@ func exampleDrains() []result.Measure {
 		{Scenario: result.Drain, Subject: result.River, Setting: "c=2000", Failed: "no database | <pgx>\nat all"},
 		drained("results=rpc", result.Taskq, "goroutines -c 10", 12_400, 60, 61), drained("results=rpc", result.Celery, "solo", 2_600, 363, 80),
 		drained("queued=1k", result.Taskq, "", 24_000, 40, 30), drained("queued=1M", result.Taskq, "", 1_240_000, 50, 30),
+		drained("queues=10", result.Bare, "", 30_000, 30, 30), drained("queues=10", result.Taskq, "", 26_000, 40, 30),
 		drained("colour=red", result.Taskq, "", 24_000, 4.56, 30),
 	}
 }
@@ -43,8 +44,8 @@ func exampleOthers() []result.Measure {
 		return &result.Waits{P50: p50, P99: 10 * p50, P999: 2 * time.Second}
 	}
 	return []result.Measure{
-		{Scenario: result.Latency, Variant: "100/s", Subject: result.Bare, Tasks: 900, Runs: 1, Waits: waits(540 * time.Microsecond)},
-		{Scenario: result.Latency, Variant: "100/s", Subject: result.Taskq, Tasks: 900, Runs: 1, Waits: waits(1080 * time.Microsecond)},
+		{Scenario: result.Latency, Variant: "100/s", Subject: result.Bare, Tasks: 900, Runs: 1, Rate: 100, Waits: waits(540 * time.Microsecond)},
+		{Scenario: result.Latency, Variant: "100/s", Subject: result.Taskq, Tasks: 900, Runs: 1, Rate: 100, Waits: waits(1080 * time.Microsecond)},
 		{Scenario: result.Recovery, Subject: result.Taskq, Waits: waits(5 * time.Millisecond)},
 		{Scenario: result.Binary, Subject: result.Taskq, Figure: 31.4, Unit: "MB", Note: "stripped, *all* of `it`"},
 		{Scenario: "new", Variant: "a|b", Subject: "kafka_x", Rate: 9.87},

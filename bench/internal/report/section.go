@@ -25,6 +25,8 @@ func sections() []section {
 		{"Pools", result.Drain, "pool", "The drain in each pool.", "tasks"},
 		{"Queues", result.Drain, "queues", "The drain from several queues at once.", "tasks"},
 		{"Kinds of tasks", result.Drain, "names", "The drain with several tasks registered, which come in turn.", "tasks"},
+		{"Quorum queues", result.Drain, "queue", "The drain of a quorum queue; the others are of classic ones.", "tasks"},
+		{"Logs", result.Drain, "log", "The drain with a worker that writes two lines for each task, as it does without any setting.", "tasks"},
 		{"Tasks in the queue", result.Drain, "queued", "The drain of shorter and longer queues.", "tasks"},
 		{"Size of the arguments", result.Drain, "body", "The drain with padded arguments.", "tasks"},
 		{"Sending", result.Send, "", "A fresh queue that nothing consumes. taskq and the bare client wait for the broker's confirms; Celery asks for none.", "messages"},
@@ -116,12 +118,13 @@ func names(measures []result.Measure) []string {
 	return all
 }
 
-// knobs are the tables of the page about tuning, by knob.
+// knobs are the tables of the page about tuning, by knob. How many queues there are is varied among the drains already.
 func knobs(run result.Run) map[string]table {
 	by := map[string][]result.Measure{}
 	for _, m := range run.Measures {
-		if m.Scenario == result.Knobs {
-			by[key(m.Variant)] = append(by[key(m.Variant)], m)
+		k := key(m.Variant)
+		if m.Scenario == result.Knobs || m.Scenario == result.Drain && k == "queues" && m.Subject == result.Taskq {
+			by[k] = append(by[k], m)
 		}
 	}
 	tables := map[string]table{}

@@ -26,7 +26,11 @@ func Text(w io.Writer, run result.Run) error {
 	for _, knob := range slices.Sorted(maps.Keys(tables)) {
 		show("Knob: "+knob, tables[knob])
 	}
-	show("Targets", known(run))
+	if run.Mode == smoke {
+		b.WriteString("A smoke run shows that the harness works. Its figures mean nothing.\n")
+	} else {
+		show("Targets", known(run))
+	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
