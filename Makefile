@@ -6,8 +6,8 @@ FUZZTIME ?= 10s
 SEED     ?= 1
 PKG      ?= ./...
 
-.PHONY: help build run test chaos compatibility race lint fmt fmt-check fuzz microbench cover tidy tidy-check vet check \
-	clean tools
+.PHONY: help build run test chaos compatibility race lint fmt fmt-check fuzz bench bench-quick bench-smoke microbench cover tidy tidy-check vet check \
+	clean tools harness
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,15 @@ fmt-check: ## show what fmt would change, and fail if there is anything
 fuzz: ## run each fuzz test for FUZZTIME (10s)
 	@sh scripts/fuzz.sh $(FUZZTIME)
 
+bench: tools harness ## measure taskq, the bare client, Celery and others; write docs/performance.md and the figures of docs/tuning.md (half an hour)
+	cd bench && ../bin/testservers ../bin/bench -mode full -out ../bin/bench.json -write ..
+
+bench-quick: tools harness ## the main figures, on the terminal (three minutes)
+	cd bench && ../bin/testservers ../bin/bench -mode quick
+
+bench-smoke: tools harness ## does the harness still work? (a minute; the figures mean nothing)
+	cd bench && ../bin/testservers ../bin/bench -mode smoke
+
 microbench: tools ## run the benchmarks of Go, with their allocations (two minutes; PKG=./pool: that package)
 	bin/testservers go test -run '^$$' -bench . -benchmem -benchtime 100ms $(PKG)
 
@@ -77,3 +86,6 @@ clean: ## remove what was built
 # built, not "go run": that would not pass a signal on
 tools:
 	@go build -o bin/ ./internal/testserver/cmd/testservers ./internal/testserver/cmd/testsummary
+
+harness:
+	@cd bench && go build -o ../bin/bench .
