@@ -16,11 +16,11 @@ const overlap = 50 * time.Millisecond
 // Beside is Drain of a case while its other case is being drained, too: the rate is that of the time when both ran.
 func (l *Lab) Beside(ctx context.Context, c Case) (m result.Measure, err error) {
 	m = c.measure()
-	if c.Beside == nil {
-		return m, errors.New("lab: nothing is to run beside " + c.String())
+	if c.Beside == nil || c.Beside.Speed <= 0 || c.Speed <= 0 {
+		return m, errors.New("lab: " + c.String() + ": both cases that run at once need a speed")
 	}
 	other := *c.Beside
-	other.Tasks = c.Tasks
+	other.Tasks = max(int(float64(c.Tasks)*other.Speed/c.Speed), fewest) // so that both take about as long
 	var benches []*bench
 	for _, one := range []Case{other, c} {
 		b, err := l.set(ctx, one)

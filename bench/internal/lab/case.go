@@ -149,7 +149,7 @@ func (b *bench) emptied(ctx context.Context, c Case) error {
 	if c.Subject.Broker != RabbitMQ {
 		return nil // the ledger is the proof
 	}
-	return holds(ctx, b.order.Broker, b.order.Queues, 0)
+	return b.lab.holds(ctx, b.order.Broker, b.order.Queues, 0)
 }
 
 // kept proves that the outcome of every task was stored. What a foreign subject stores is its own affair.
@@ -161,7 +161,7 @@ func (b *bench) kept(ctx context.Context, c Case) error {
 	var err error
 	switch c.Results {
 	case ResultsRPC:
-		return holds(ctx, b.order.Broker, []string{replies}, b.order.Tasks)
+		return b.lab.holds(ctx, b.order.Broker, []string{replies}, b.order.Tasks)
 	case ResultsRedis:
 		var size string
 		if size, err = redis(ctx, b.order.Results, "DBSIZE"); err == nil {

@@ -10,10 +10,8 @@ import (
 	"github.com/seed-399731e2/taskq/bench/internal/result"
 )
 
-const (
-	watchEvery = 5 * time.Millisecond
-	stalled    = 30 * time.Second // without a task that starts, a worker has lost some
-)
+// watchEvery is how often the harness looks whether all tasks have begun.
+const watchEvery = 5 * time.Millisecond
 
 // Drain fills the queues and measures how fast a worker empties them: from the first start of a task to the last.
 func (l *Lab) Drain(ctx context.Context, c Case) (m result.Measure, err error) {
@@ -71,14 +69,14 @@ func (b *bench) complete(ctx context.Context, worker *program) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if looks%200 != 0 {
+		if looks%100 != 0 {
 			continue
 		}
 		switch n := b.ledger.Sum().Done; {
 		case n > done:
 			done, moved = n, time.Now()
-		case time.Since(moved) > stalled:
-			return worker.failure(fmt.Errorf("%d of %d tasks ran, and no other for %s", n, b.order.Tasks, stalled))
+		case time.Since(moved) > b.lab.cfg.Patience:
+			return worker.failure(fmt.Errorf("%d of %d tasks ran, and no other for %s", n, b.order.Tasks, b.lab.cfg.Patience))
 		}
 	}
 	return nil

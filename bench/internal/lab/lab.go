@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -19,6 +20,8 @@ type Config struct {
 	Servers Servers   // to measure against
 	Python  string    // that has Celery; "" finds one
 	Log     io.Writer // progress, a line each; nil: none
+	// Patience is how long nothing may happen: no task that starts, no end after SIGTERM, no message that comes back; 0 means 30 s.
+	Patience time.Duration
 }
 
 // Lab measures.
@@ -39,7 +42,7 @@ func New(cfg Config) (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
-	cfg.Root = root
+	cfg.Root, cfg.Patience = root, cmp.Or(cfg.Patience, 30*time.Second)
 	dir, err := os.MkdirTemp("", "taskq-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)

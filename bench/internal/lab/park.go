@@ -90,7 +90,7 @@ func (b *bench) parkedAll(ctx context.Context, n int) error {
 		return errors.New("lab: parked tasks are counted in RabbitMQ only")
 	}
 	path := "/api/queues/" + url.PathEscape(strings.TrimPrefix(u.Path, "/")) + "?columns=messages"
-	deadline := time.Now().Add(settleWait)
+	deadline := time.Now().Add(b.lab.cfg.Patience)
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {

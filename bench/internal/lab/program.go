@@ -17,22 +17,22 @@ import (
 )
 
 const (
-	readyWait = time.Minute      // for a program to be ready: Python imports for long on a busy machine
-	endWait   = 20 * time.Second // for it to end after SIGTERM
-	tailSize  = 2000             // bytes of its standard error that are shown
+	readyWait = time.Minute // for a program to be ready: Python imports for long on a busy machine
+	tailSize  = 2000        // bytes of its standard error that are shown
 )
 
 // program is a running subject.
 type program struct {
-	subject Subject
-	cmd     *exec.Cmd
-	stderr  string // a file, so that nobody has to read what is logged
-	begun   time.Time
-	readyIn time.Duration
-	ready   chan struct{} // closed when it said so
-	ended   chan struct{} // closed when it has ended; the fields below are set then
-	account order.Account
-	err     error
+	subject  Subject
+	patience time.Duration // to end after SIGTERM
+	cmd      *exec.Cmd
+	stderr   string // a file, so that nobody has to read what is logged
+	begun    time.Time
+	readyIn  time.Duration
+	ready    chan struct{} // closed when it said so
+	ended    chan struct{} // closed when it has ended; the fields below are set then
+	account  order.Account
+	err      error
 }
 
 // start starts a program and waits until it is ready.
@@ -45,7 +45,7 @@ func (l *Lab) start(ctx context.Context, s Subject, o order.Order, env []string)
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
-	p := &program{subject: s, stderr: l.file("stderr"), ready: make(chan struct{}), ended: make(chan struct{})}
+	p := &program{subject: s, patience: l.cfg.Patience, stderr: l.file("stderr"), ready: make(chan struct{}), ended: make(chan struct{})}
 	p.cmd = exec.Command(command[0], append(command[1:], string(text))...) //nolint:gosec,noctx // it is ended by SIGTERM, not by a context
 	p.cmd.Env, p.cmd.Dir, p.cmd.SysProcAttr = append(append(os.Environ(), s.Env...), env...), l.dir, ownGroup()
 	stderr, err := os.Create(p.stderr)
@@ -126,7 +126,7 @@ func (p *program) failure(err error) error {
 // stop ends a worker by SIGTERM and returns its account. One that does not end in time is killed, and has failed.
 func (p *program) stop() (order.Account, error) {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself, which its account tells
-	return p.wait(endWait)
+	return p.wait(p.patience)
 }
 
 // wait waits until the program has ended, and returns its account.

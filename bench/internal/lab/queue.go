@@ -19,7 +19,6 @@ const (
 	fillBytes   = 16 << 20  // of these
 	replies     = "replies" // where the results of rpc:// go
 	settleDelay = 20 * time.Millisecond
-	settleWait  = 30 * time.Second // for RabbitMQ to count what a worker left
 )
 
 // declare declares the queues of an order.
@@ -128,9 +127,9 @@ func confirmed(ctx context.Context, all []*amqp091.DeferredConfirmation) error {
 
 // holds waits until the queues have n messages together that nobody works at. What a worker has not acknowledged comes back when it
 // has ended.
-func holds(ctx context.Context, url string, queues []string, n int) error {
+func (l *Lab) holds(ctx context.Context, url string, queues []string, n int) error {
 	return withChannel(url, func(ch *amqp091.Channel) error {
-		deadline := time.Now().Add(settleWait)
+		deadline := time.Now().Add(l.cfg.Patience)
 		ticker := time.NewTicker(settleDelay)
 		defer ticker.Stop()
 		for {

@@ -52,7 +52,7 @@ func (b *bench) waiting(ctx context.Context, c Case) error {
 		}
 		return err
 	case c.Subject.Broker == RabbitMQ:
-		return holds(ctx, b.order.Broker, b.order.Queues, b.order.Tasks)
+		return b.lab.holds(ctx, b.order.Broker, b.order.Queues, b.order.Tasks)
 	case b.ledger.Sum().Sent != b.order.Tasks:
 		return fmt.Errorf("lab: %d of %d tasks were sent", b.ledger.Sum().Sent, b.order.Tasks)
 	}

@@ -25,6 +25,7 @@ type Subject struct {
 	Name    string      // of the system
 	Setting string      // for the reader: "goroutines -c 10, prefetch 64"
 	Program string      // its directory in subjects; "" is Name
+	Command []string    // of a program that is there already; nil: it is built
 	Python  bool        // it is Celery's app.py
 	Broker  Server      // where its queues are
 	Foreign bool        // it reads no messages of Celery's, and so fills its queues itself
@@ -41,6 +42,9 @@ func (s Subject) String() string { return s.Name + " (" + s.Setting + ")" }
 
 // command is how the program is started.
 func (l *Lab) command(ctx context.Context, s Subject) ([]string, error) {
+	if s.Command != nil {
+		return s.Command, nil
+	}
 	dir := filepath.Join("subjects", cmp.Or(s.Program, s.Name))
 	if s.Python {
 		python, err := l.python(ctx)
