@@ -16,12 +16,12 @@ const gatherMax = writeChunk - 1<<10
 // It writes the contents of messages, too: the library is let publish an empty message, whose content header is replaced.
 type outlet struct {
 	w    io.Writer
-	turn sync.Mutex // held while a lane publishes
+	turn sync.Mutex // held by who gathers
 
 	mu     sync.Mutex
 	out    []byte // to be written
 	err    error  // of w, for good
-	gather bool   // a lane publishes
+	gather bool   // somebody has more to write
 	next   *load  // what takes the place of the next content header; nil: nothing
 
 	head []byte // the beginning of a frame
@@ -41,15 +41,24 @@ type load struct {
 func (o *outlet) publish(content load, write func() (confirm, error)) (confirm, error) {
 	o.turn.Lock()
 	defer o.turn.Unlock()
-	o.set(&content)
-	defer o.set(nil)
+	o.set(true, &content)
+	defer o.set(false, nil)
 	return write()
 }
 
-func (o *outlet) set(next *load) {
+// together lets write write several frames with the client library. They wait as those of publish do.
+func (o *outlet) together(write func() error) error {
+	o.turn.Lock()
+	defer o.turn.Unlock()
+	o.set(true, nil)
+	defer o.set(false, nil)
+	return write()
+}
+
+func (o *outlet) set(gather bool, next *load) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.gather, o.next = next != nil, next
+	o.gather, o.next = gather, next
 }
 
 // Write implements io.Writer.

@@ -156,3 +156,30 @@ func TestContentHeadersAreThoseOfTheSpecification(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsWrittenTogetherIsOneWrite(t *testing.T) {
+	t.Parallel()
+	var w writes
+	o := outlet{w: &w}
+	err := o.together(func() error {
+		for _, text := range []string{"one", "two", "three"} {
+			if _, err := o.Write(frame(typeMethod, []byte(text))); err != nil {
+				return err
+			}
+		}
+		return errOutOfStep
+	})
+	if !errors.Is(err, errOutOfStep) || len(w.list) != 0 {
+		t.Errorf("together = %v with %d writes before the flush, want the writer's error and none", err, len(w.list))
+	}
+	if err := o.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Write(frame(typeHeartbeat, nil)); err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Concat(frame(typeMethod, []byte("one")), frame(typeMethod, []byte("two")), frame(typeMethod, []byte("three")))
+	if len(w.list) != 2 || !bytes.Equal(w.list[0], want) || !bytes.Equal(w.list[1], frame(typeHeartbeat, nil)) {
+		t.Errorf("%d writes: %q, want the three frames as one, and what follows at once", len(w.list), w.list)
+	}
+}

@@ -290,13 +290,20 @@ func (st *stream) write() error {
 	return nil
 }
 
+// writeAll writes the acknowledgements of a plan, all with one write: behind a task that still runs each needs a frame of its own.
 func (st *stream) writeAll(plan []ack) error {
-	for _, a := range plan {
-		if err := st.ch.Ack(a.tag, a.multiple); err != nil {
-			return st.s.explain(err)
+	err := st.s.frames.outlet.together(func() error {
+		for _, a := range plan {
+			if err := st.ch.Ack(a.tag, a.multiple); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if flushed := st.s.frames.flush(); err == nil {
+		err = flushed
 	}
-	return nil
+	return st.s.explain(err)
 }
 
 // retire makes a stream that gets no more deliveries say when everything of it is settled.
