@@ -37,13 +37,19 @@ func (a *arrival) routingKey() string { return a.text[2+a.text[0] : a.header] }
 // message is the message in the terms of package broker. When its header table cannot be read, HeaderUnreadable stands in its place;
 // when the properties cannot, that is all there is of them.
 func (a *arrival) message() broker.Message {
+	msg := a.parked()
+	delete(msg.Headers, headerDue)
+	return msg
+}
+
+// parked is message with what it carries while it is parked.
+func (a *arrival) parked() broker.Message {
 	p := propertyReader{rest: a.text[a.header:]}
 	msg := p.message()
 	if p.err != nil {
 		msg = broker.Message{Headers: broker.Table{HeaderUnreadable: p.err.Error()}, Transient: true}
 	}
 	msg.Body = a.body
-	delete(msg.Headers, headerDue)
 	return msg
 }
 

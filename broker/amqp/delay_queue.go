@@ -149,8 +149,8 @@ func (b *Broker) register(ctx context.Context, q delayQueue) error {
 // delayedExchanges are those that messages were delayed for, each once.
 func (b *Broker) delayedExchanges(ctx context.Context) ([]string, error) {
 	var names []string
-	_, err := b.sift(ctx, []string{delayExchanges}, func(_ string, d *amqp091.Delivery) (remove, more bool) {
-		name := string(d.Body)
+	_, err := b.sift(ctx, []string{delayExchanges}, func(_ string, d *arrival) (remove, more bool) {
+		name := string(d.body)
 		twice := slices.Contains(names, name) // two noted it at the same time
 		if !twice {
 			names = append(names, name)
@@ -215,8 +215,8 @@ func (b *Broker) sendOn(ctx context.Context, d destination) error {
 		return err
 	}
 	var failed error
-	n, err := b.sift(ctx, []string{LostQueue}, func(_ string, lost *amqp091.Delivery) (remove, more bool) {
-		exchange := sentTo(lost.Exchange) // it keeps the one that it first went through
+	n, err := b.sift(ctx, []string{LostQueue}, func(_ string, lost *arrival) (remove, more bool) {
+		exchange := sentTo(lost.exchange()) // it keeps the one that it first went through
 		p := parkedMessage(exchange, lost)
 		if destinationOf(p.To) != d {
 			return false, true

@@ -178,36 +178,7 @@ func encodeArray(values []any, what string, depth int) (any, int, error) {
 	return out, size, nil
 }
 
-// decodeTable turns the client library's table type into the contract's.
-func decodeTable(table amqp091.Table) broker.Table {
-	if table == nil {
-		return nil
-	}
-	out := make(broker.Table, len(table))
-	for name, value := range table {
-		out[name] = decodeValue(value)
-	}
-	return out
-}
-
-func decodeValue(value any) any {
-	switch v := value.(type) {
-	case amqp091.Table:
-		return decodeTable(v)
-	case amqp091.Decimal: // kombu sends them; a string keeps every digit
-		return decimalText(v)
-	case time.Time:
-		return v.UTC()
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = decodeValue(v[i])
-		}
-		return out
-	}
-	return value
-}
-
+// decimalText keeps every digit of a decimal, which kombu sends.
 func decimalText(d amqp091.Decimal) string {
 	digits, sign := strconv.FormatInt(int64(d.Value), 10), ""
 	if d.Value < 0 {

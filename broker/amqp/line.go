@@ -56,12 +56,13 @@ func (in *inbox) next() *arrival {
 	return a
 }
 
-// line is what waits of one consumer of a stream, in the order in which it came. The broker's prefetch bounds it.
+// line is what waits of one consumer, in the order in which it came. The broker's prefetch bounds it.
 type line struct {
 	in   *inbox
-	st   *stream
-	tag  string        // of the consumer
-	over chan struct{} // closed once nothing more comes and nothing waits
+	tag  string          // of the consumer
+	st   *stream         // that settles what is taken; nil for who only looks
+	some chan<- struct{} // buffered: something came that is the first since listen; nil when nobody listens
+	over chan struct{}   // closed once nothing more comes and nothing waits
 
 	// in.mu guards what follows.
 	waiting []*arrival
@@ -71,8 +72,8 @@ type line struct {
 	closed  bool   // nothing more comes
 }
 
-func newLine(st *stream, tag string) *line {
-	return &line{in: st.inbox, st: st, tag: tag, over: make(chan struct{})}
+func newLine(in *inbox, tag string) *line {
+	return &line{in: in, tag: tag, over: make(chan struct{})}
 }
 
 // put lets an arrival wait. It never blocks: whoever reads from the connection calls it.
@@ -94,7 +95,7 @@ func (l *line) put(a *arrival) {
 	l.waiting = append(l.waiting, a)
 	if !l.heard {
 		l.heard = true
-		signal(l.st.some)
+		signal(l.some)
 	}
 	signal(l.in.ready)
 }
@@ -163,10 +164,10 @@ func (l *line) hasHeard() bool {
 	return l.heard
 }
 
-// signal puts something into a channel that holds one.
+// signal puts something into a channel that holds one, if there is a channel.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
-	default: // it is there already
+	default:
 	}
 }

@@ -10,8 +10,7 @@ import (
 // lines returns an inbox with two lines.
 func lines() (in *inbox, a, b *line) {
 	in = newInbox()
-	st := &stream{inbox: in, some: make(chan struct{}, 1)}
-	return in, newLine(st, "a"), newLine(st, "b")
+	return in, newLine(in, "a"), newLine(in, "b")
 }
 
 // drainTags takes everything that waits.
@@ -113,5 +112,28 @@ func TestALineThatIsNeverEmptyStaysSmall(t *testing.T) {
 	}
 	if got := cap(a.waiting); got > 8*waiting {
 		t.Errorf("%d places for %d that wait", got, waiting)
+	}
+}
+
+func TestALineTellsOnceThatSomethingCame(t *testing.T) {
+	t.Parallel()
+	_, a, _ := lines()
+	some := make(chan struct{}, 1)
+	a.some = some
+	if a.listen() || a.hasHeard() {
+		t.Error("something came to a new line")
+	}
+	for range 2 {
+		a.put(&arrival{})
+		<-some
+		a.put(&arrival{})
+		select {
+		case <-some:
+			t.Error("it was told of the second one")
+		default:
+		}
+		if !a.hasHeard() || !a.listen() || a.hasHeard() {
+			t.Error("what came is not heard of once")
+		}
 	}
 }

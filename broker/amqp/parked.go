@@ -26,7 +26,7 @@ const (
 	siftTries = 250
 	// siftBusy is less than the time after which RabbitMQ gives up counting a busy quorum queue, and says 0.
 	siftBusy = 200 * time.Millisecond
-	// siftConsumer is the consumer tag, on a channel of its own each time.
+	// siftConsumer is the consumer tag. There is one at a time on the connection.
 	siftConsumer = "taskq-looking"
 )
 
@@ -61,13 +61,13 @@ func (b *Broker) siftParked(ctx context.Context, judge func(broker.Parked) (remo
 			goesTo[name] = exchange
 		}
 	}
-	return b.sift(ctx, names, func(queue string, d *amqp091.Delivery) (remove, more bool) {
+	return b.sift(ctx, names, func(queue string, d *arrival) (remove, more bool) {
 		return judge(parkedMessage(goesTo[queue], d))
 	})
 }
 
 // verdict says what to do with a message of a queue, and whether to go on.
-type verdict func(queue string, d *amqp091.Delivery) (remove, more bool)
+type verdict func(queue string, d *arrival) (remove, more bool)
 
 // sift looks through those of the queues that exist, over a connection of its own, and returns how many messages it has removed. Those who
 // begin with the same queue do it one after the other.
@@ -118,6 +118,8 @@ type sieve struct {
 // window is the channel of one consumer.
 type window struct {
 	*amqp091.Channel
+	line   *line
+	ended  <-chan amqp091.Delivery // closed by the client library with the consumer; nothing comes this way
 	seen   int
 	remove []uint64 // tags; not acknowledged before the consumer has ended, since it would get others in their place
 }
@@ -197,20 +199,20 @@ func (f *sieve) look(ctx context.Context, n int) error {
 	}
 	w := &window{Channel: ch}
 	f.windows = append(f.windows, w)
-	deliveries, err := f.consume(ch, n)
-	if err != nil {
+	if err := f.consume(w, n); err != nil {
 		return err
 	}
-	if err := f.receive(ctx, w, n, deliveries); err != nil {
-		return err
+	err = f.receive(ctx, w, n)
+	if err == nil {
+		err = f.cancel(w)
 	}
-	if err := f.cancel(w); err != nil {
-		return err
+	f.s.frames.intake.close(w.line)
+	for _, a := range w.line.clear() {
+		if err == nil {
+			f.decide(w, a)
+		}
 	}
-	for d := range deliveries { // the client library closes it after the last one
-		f.decide(w, &d)
-	}
-	return nil
+	return err
 }
 
 func (f *sieve) cancel(w *window) error {
@@ -219,17 +221,19 @@ func (f *sieve) cancel(w *window) error {
 }
 
 // receive judges n messages, or fewer when no more come.
-func (f *sieve) receive(ctx context.Context, w *window, n int, deliveries <-chan amqp091.Delivery) error {
+func (f *sieve) receive(ctx context.Context, w *window, n int) error {
 	silence := time.NewTimer(siftFirst)
 	defer silence.Stop()
-	for range n {
-		select {
-		case d, ok := <-deliveries:
-			if !ok {
-				return f.s.explain(errLost)
-			}
-			f.decide(w, &d)
+	for w.seen < n {
+		if a := w.line.in.next(); a != nil {
+			f.decide(w, a)
 			silence.Reset(siftNext)
+			continue
+		}
+		select {
+		case <-w.line.in.ready:
+		case <-w.ended:
+			return f.s.explain(errLost)
 		case <-silence.C:
 			return nil
 		case <-f.s.done:
@@ -241,20 +245,24 @@ func (f *sieve) receive(ctx context.Context, w *window, n int, deliveries <-chan
 	return nil
 }
 
-func (f *sieve) consume(ch *amqp091.Channel, n int) (<-chan amqp091.Delivery, error) {
+func (f *sieve) consume(w *window, n int) error {
 	defer f.s.guard()()
-	if err := ch.Qos(n, 0, false); err != nil {
-		return nil, f.s.explain(err)
+	if err := w.Qos(n, 0, false); err != nil {
+		return f.s.explain(err)
 	}
-	deliveries, err := ch.Consume(f.queue, siftConsumer, false, false, false, false, nil)
+	w.line = newLine(newInbox(), siftConsumer)
+	f.s.frames.intake.open(w.line)
+	var err error
+	w.ended, err = w.Consume(f.queue, siftConsumer, false, false, false, false, nil)
 	if err != nil {
-		return nil, missingOrRefused(f.s.explain(err))
+		f.s.frames.intake.close(w.line)
+		return missingOrRefused(f.s.explain(err))
 	}
-	return deliveries, nil
+	return nil
 }
 
 // decide notes what is to be removed.
-func (f *sieve) decide(w *window, d *amqp091.Delivery) {
+func (f *sieve) decide(w *window, d *arrival) {
 	w.seen++
 	if f.enough {
 		return
@@ -262,7 +270,7 @@ func (f *sieve) decide(w *window, d *amqp091.Delivery) {
 	remove, more := f.judge(f.queue, d)
 	f.enough = !more
 	if remove {
-		w.remove = append(w.remove, d.DeliveryTag)
+		w.remove = append(w.remove, d.tag)
 	}
 }
 
@@ -326,11 +334,12 @@ func (f *sieve) await(w *window) error {
 }
 
 // parkedMessage is what others see of a message in a delay queue.
-func parkedMessage(exchange string, d *amqp091.Delivery) broker.Parked {
-	p := broker.Parked{Message: message(d), To: broker.Address{Exchange: exchange, RoutingKey: d.RoutingKey}}
-	if due, ok := d.Headers[headerDue].(int64); ok {
+func parkedMessage(exchange string, d *arrival) broker.Parked {
+	p := broker.Parked{Message: d.parked(), To: broker.Address{Exchange: exchange, RoutingKey: d.routingKey()}}
+	if due, ok := p.Headers[headerDue].(int64); ok {
 		p.Due = time.UnixMilli(due)
 	}
+	delete(p.Headers, headerDue)
 	for _, name := range deadLetterHeaders() {
 		delete(p.Headers, name)
 	}

@@ -3,10 +3,7 @@ package amqp
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
-
-	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/seed-399731e2/taskq/broker"
 )
@@ -37,30 +34,4 @@ func (a *arrival) deliver(autoAck bool) *broker.Delivery {
 		d.Count = int(n)
 	}
 	return d
-}
-
-// message is the delivery's message in the terms of package broker.
-func message(d *amqp091.Delivery) broker.Message {
-	msg := broker.Message{
-		ContentType:     d.ContentType,
-		ContentEncoding: d.ContentEncoding,
-		Headers:         decodeTable(d.Headers),
-		Transient:       d.DeliveryMode != amqp091.Persistent,
-		Priority:        d.Priority,
-		CorrelationID:   d.CorrelationId,
-		ReplyTo:         d.ReplyTo,
-		MessageID:       d.MessageId,
-		Timestamp:       d.Timestamp,
-		Type:            d.Type,
-		AppID:           d.AppId,
-		Body:            d.Body,
-	}
-	delete(msg.Headers, headerDue)
-	if !msg.Timestamp.IsZero() {
-		msg.Timestamp = msg.Timestamp.UTC()
-	}
-	if ms, err := strconv.ParseInt(d.Expiration, 10, 64); err == nil && ms <= int64(maxExpiration/time.Millisecond) {
-		msg.Expiration = time.Duration(ms) * time.Millisecond
-	}
-	return msg
 }

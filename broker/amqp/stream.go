@@ -88,7 +88,8 @@ func (st *stream) consume(cfg broker.ConsumeConfig, tag string) error {
 	if cfg.Priority != 0 {
 		args = amqp091.Table{"x-priority": int32(cfg.Priority)}
 	}
-	l := newLine(st, tag)
+	l := newLine(st.inbox, tag)
+	l.st, l.some = st, st.some
 	st.s.frames.intake.open(l) // before the first delivery
 	if _, err := st.ch.Consume(st.queue, tag, false, cfg.Exclusive, false, false, args); err != nil {
 		st.s.frames.intake.close(l)

@@ -84,7 +84,7 @@ func readArray(s string, depth int) ([]any, error) {
 	return array, nil
 }
 
-// readValue decodes the tagged value that s starts with, into the type in which the client library and decodeValue return it. It
+// readValue decodes the tagged value that s starts with, into the type that the client library has for it; a decimal becomes a text. It
 // returns its size with the tag, too.
 func readValue(s string, depth int) (value any, size int, err error) {
 	if len(s) == 0 {
