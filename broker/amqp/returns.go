@@ -3,6 +3,7 @@ package amqp
 import (
 	"bytes"
 	"encoding/binary"
+	"reflect"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 )
@@ -58,45 +59,6 @@ func (j *job) sameHeaders(returned amqp091.Table) bool {
 	if err != nil || start == end {
 		return len(returned) == 0
 	}
-	return sameTable(j.content[start+lengthSize:end], returned)
-}
-
-// sameTable compares the entries of a table on the wire with a table that was read.
-func sameTable(entries []byte, table amqp091.Table) bool {
-	n := 0
-	for ; len(entries) > 0; n++ {
-		name := 1 + int(entries[0])
-		size, err := valueSize(entries[name:])
-		value, ok := table[string(entries[1:name])]
-		if err != nil || !ok || !sameValue(entries[name:name+size], value) {
-			return false
-		}
-		entries = entries[name+size:]
-	}
-	return n == len(table)
-}
-
-func sameValue(wire []byte, value any) bool {
-	switch v := value.(type) {
-	case amqp091.Table:
-		return wire[0] == 'F' && sameTable(wire[1+lengthSize:], v)
-	case []any:
-		return wire[0] == 'A' && sameArray(wire[1+lengthSize:], v)
-	}
-	same, flaw := appendValue(nil, value, 0)
-	return flaw == nil && bytes.Equal(wire, same)
-}
-
-func sameArray(wire []byte, values []any) bool {
-	for _, value := range values {
-		if len(wire) == 0 {
-			return false
-		}
-		size, err := valueSize(wire)
-		if err != nil || !sameValue(wire[:size], value) {
-			return false
-		}
-		wire = wire[size:]
-	}
-	return len(wire) == 0
+	sent, err := readTable(string(j.content[start+lengthSize:end]), 0)
+	return err == nil && reflect.DeepEqual(sent, decodeTable(returned))
 }
