@@ -56,3 +56,17 @@ func TestALimitOfDepthKeepsTheRest(t *testing.T) {
 		}
 	}
 }
+
+func TestAKnownTypeIsNotFoundOutAgain(t *testing.T) { // not parallel: it counts the memory of the process
+	type visit struct{ Path, Query, Address, Source string }
+	count := func(c codec.Codec) float64 {
+		return testing.AllocsPerRun(100, func() {
+			if err := c.Unmarshal([]byte(`{}`), new(visit)); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if anew, known := count(codec.JSON{}), count(codec.Remembering(codec.JSON{})); known > anew-4 {
+		t.Errorf("allocations = %.0f for a type that is known, %.0f for one that is not", known, anew)
+	}
+}

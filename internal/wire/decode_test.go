@@ -432,3 +432,16 @@ func TestUnpackedBodiesAreLimited(t *testing.T) {
 	_, err = wire.Decode(f.delivery(t), jsonOnly(), wire.Limits{})
 	wantMalformed(t, err, wire.Undecodable)
 }
+
+func TestAPlainMessageIsDecodedWithLittleMemory(t *testing.T) { // not parallel: it counts the memory of the process
+	d := load(t, "tasks/main/access_record.json").delivery(t)
+	accept := codec.NewSet(codec.JSON{})
+	n := testing.AllocsPerRun(100, func() {
+		if _, err := wire.Decode(d, accept, wire.Limits{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 5 { // the request, its arguments, its keyword arguments
+		t.Errorf("%.0f allocations for one message", n)
+	}
+}
