@@ -1,10 +1,10 @@
 package worker
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/pool"
@@ -15,6 +15,9 @@ import (
 // asideMost is how many executions are settled beside the slots at a time. The prefetch bounds them, too, but for tasks that are
 // acknowledged early, and where it is larger.
 const asideMost = 128
+
+// asideIdle is how long nothing has been settled when the goroutines for it end.
+const asideIdle = 5 * time.Second
 
 // encode writes down the result of a success while the slot is still the task's: what was returned may be a part of what the slot keeps
 // for its next one. A result that is no value fails the task; that is found out before anything has been sent.
@@ -57,30 +60,70 @@ func (w *Worker) settle(e *execution, v verdict) {
 		return
 	}
 	select {
+	case w.unsettled <- settling{e, v}:
+		return
+	default: // nobody has nothing to do
+	}
+	select {
 	case w.aside <- struct{}{}:
+		go w.settleAside(settling{e, v}) // waited for by settleAll
 	default:
 		e.finish(v)
-		return
 	}
-	go func() { // waited for by settleAll
-		defer func() { <-w.aside }()
-		defer w.survive(w.settling, e)
-		e.finish(v)
+}
+
+// settling is an execution that is to be settled.
+type settling struct {
+	e *execution
+	v verdict
+}
+
+// settleAside settles one execution after the other, until none comes any more: a goroutine for each would have to grow its stack anew.
+func (w *Worker) settleAside(next settling) {
+	defer func() { <-w.aside }()
+	for {
+		w.settleOne(next)
+		select {
+		case next = <-w.unsettled:
+		case w.idle <- struct{}{}:
+			return
+		case <-w.stopping.Done():
+			return
+		}
+	}
+}
+
+// settleOne settles an execution. A panic, of an error's own methods say, does not end the worker, as on a slot; the delivery comes again.
+func (w *Worker) settleOne(s settling) {
+	defer func() {
+		if v := recover(); v != nil {
+			w.log.ErrorContext(w.settling, "settling panicked", "task", s.e.req.DisplayName(), "id", s.e.req.ID,
+				"error", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
 	}()
+	s.e.finish(s.v)
+}
+
+// retireIdle ends the goroutines that have nothing to settle, once nothing has been settled for a while: a timer for each of their waits
+// would cost more than they save.
+func (w *Worker) retireIdle() {
+	for before := uint64(0); pause(w.stopping, asideIdle); {
+		now := w.counts.settled.Load()
+		for quiet := now == before; quiet; {
+			select {
+			case <-w.idle:
+			default:
+				quiet = false
+			}
+		}
+		before = now
+	}
 }
 
 // settleAll waits until nothing is settled beside the slots any more, and lets nothing begin to be.
 func (w *Worker) settleAll() {
 	for range asideMost {
 		w.aside <- struct{}{}
-	}
-}
-
-// survive keeps a panic, of an error's own methods say, from ending the worker, as the pool does on a slot. The delivery comes again.
-func (w *Worker) survive(ctx context.Context, e *execution) {
-	if v := recover(); v != nil {
-		w.log.ErrorContext(ctx, "settling panicked", "task", e.req.DisplayName(), "id", e.req.ID,
-			"error", fmt.Sprint(v), "stack", string(debug.Stack()))
 	}
 }
 

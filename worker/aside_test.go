@@ -220,3 +220,30 @@ func TestAPanicWhileSettlingDoesNotEndTheWorker(t *testing.T) {
 		h.wantWaiting(queue, 1) // it was not settled
 	})
 }
+
+func TestGoroutinesThatHaveNothingToSettleEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ran []int
+		double, store := noting(&ran), newGated()
+		h := start(t, plan{opts: worker.Options{Concurrency: 1, PrefetchMultiplier: 20}, results: store, tasks: []task.Definition{double}})
+		for i := range 20 {
+			h.send(double.S(i))
+		}
+		synctest.Wait()
+		if n := h.worker.Settlers(); n != 20 {
+			t.Errorf("%d goroutines settle 20 tasks", n)
+		}
+		close(store.open)
+		time.Sleep(time.Second)
+		wantValue(t, h.outcome(h.send(double.S(20))), 20)
+		if n := h.worker.Settlers(); n != 20 {
+			t.Errorf("there are %d goroutines, of which one should have settled the next task", n)
+		}
+		time.Sleep(time.Minute)
+		if n := h.worker.Settlers(); n != 0 {
+			t.Errorf("%d goroutines are left", n)
+		}
+		wantValue(t, h.outcome(h.send(double.S(21))), 21)
+	})
+}

@@ -43,6 +43,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.startQuarantine()
 	w.startCollecting()
 	w.startBeside()
+	w.loops.Go(w.retireIdle)
 	in, err := w.open(ctx)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -33,13 +33,15 @@ type Worker struct {
 	away      storeAway
 	overrides overrides
 
-	running running
-	revoked revokedTasks
-	counts  counts
-	marking chan struct{} // one for each command whose tasks are being marked as revoked
-	parking chan struct{} // one for each delivery on its way back into the broker until its time
-	aside   chan struct{} // one for each execution that is settled beside the slots
-	delayed atomic.Int32  // executions whose settling is being tried again
+	running   running
+	revoked   revokedTasks
+	counts    counts
+	marking   chan struct{} // one for each command whose tasks are being marked as revoked
+	parking   chan struct{} // one for each delivery on its way back into the broker until its time
+	aside     chan struct{} // one for each goroutine that settles executions beside the slots
+	unsettled chan settling // what these take; unbuffered
+	idle      chan struct{} // sent to by those that have nothing to do; unbuffered
+	delayed   atomic.Int32  // executions whose settling is being tried again
 
 	loops    sync.WaitGroup // the quarantine, what parks, and what runs beside
 	lived    survivors
@@ -80,7 +82,8 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Logger, instance: uuid.NewString(), own: limitmem.New(), handlers: map[*task.Spec]task.Handler{}, consumed: cfg.consumed(),
-		parking: make(chan struct{}, parkWindow), aside: make(chan struct{}, asideMost), marking: make(chan struct{}, markAtOnce),
+		parking: make(chan struct{}, parkWindow), marking: make(chan struct{}, markAtOnce),
+		aside: make(chan struct{}, asideMost), unsettled: make(chan settling), idle: make(chan struct{}),
 		turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{}),
 	}
 	if w.cfg.Send == nil {
