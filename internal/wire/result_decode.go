@@ -85,8 +85,16 @@ func (d *resultReader) fail(key string, err error) {
 
 func (d *resultReader) text(key string) string {
 	raw := d.members[key]
-	if _, ok := d.codec.(codec.JSON); ok && len(raw) > 1 && raw[0] == '"' && plain(raw[1:len(raw)-1]) {
-		return string(raw[1 : len(raw)-1])
+	if len(raw) == 0 {
+		return ""
+	}
+	if _, ok := d.codec.(codec.JSON); ok { // the plain ones, which are most, without a detour
+		switch {
+		case string(raw) == "null":
+			return ""
+		case len(raw) > 1 && raw[0] == '"' && plain(raw[1:len(raw)-1]):
+			return string(raw[1 : len(raw)-1])
+		}
 	}
 	var s *string
 	d.read(key, &s)
