@@ -6,10 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/seed-399731e2/taskq"
@@ -20,7 +23,8 @@ import (
 )
 
 // BenchmarkWorker drains a queue of visits into PostgreSQL, one by one and collected. "bare" is what the queue can give: the client
-// library alone, with prefetch 256, acknowledgements of 128 at once and decoded bodies.
+// library alone, with prefetch 256, acknowledgements of 128 at once and decoded bodies. "limit" is that while as many rows are inserted,
+// one by one on 8 connections: what could be had if nothing lay between the two.
 func BenchmarkWorker(b *testing.B) {
 	collected := map[string]task.BatchPolicy{accessrecord.TaskName: {Size: 500, Wait: time.Second}}
 	b.Run("bare", func(b *testing.B) {
@@ -35,6 +39,7 @@ func BenchmarkWorker(b *testing.B) {
 		consume(b, conn, b.N)
 		done()
 	})
+	b.Run("limit", benchmarkLimit)
 	b.Run("single", func(b *testing.B) { benchmarkWorker(b, worker.Options{Concurrency: 8, PrefetchMultiplier: 32}) })
 	b.Run("batch", func(b *testing.B) { benchmarkWorker(b, worker.Options{Concurrency: 2, Batches: collected}) })
 }
@@ -79,6 +84,46 @@ func fill(b *testing.B, address string, n int) {
 			b.Fatal(err)
 		}
 		n -= len(calls)
+	}
+}
+
+func benchmarkLimit(b *testing.B) {
+	address, database := testserver.AMQPVhost(b), testserver.Postgres(b)
+	fill(b, address, b.N)
+	recorder, err := accessrecord.New(accessrecord.Config{Database: database})
+	if err == nil {
+		err = recorder.Migrate(b.Context())
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	conn, err := amqp091.Dial(address)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	done := measure(b)
+	var both sync.WaitGroup
+	for range 8 {
+		db := connect(b, database)
+		both.Go(func() { insert(b, db, &left) })
+	}
+	consume(b, conn, b.N)
+	both.Wait()
+	done()
+}
+
+// insert inserts rows as long as some are left.
+func insert(b *testing.B, db *pgx.Conn, left *atomic.Int64) {
+	for v := accessrecord.Sample(); left.Add(-1) >= 0; {
+		_, err := db.Exec(b.Context(), `INSERT INTO access_record (path, query_str, address, user_agent, referer, atime, source)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)`, v.Path, v.QueryStr, v.Address, v.UserAgent, v.Referer, v.ATime, v.Source)
+		if err != nil {
+			b.Error(err)
+			return
+		}
 	}
 }
 
