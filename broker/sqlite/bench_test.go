@@ -55,6 +55,46 @@ func BenchmarkTwoProcesses(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
 }
 
+// BenchmarkClaimAndSettle works off messages that wait, eight at a time, as a worker with as many slots does.
+func BenchmarkClaimAndSettle(b *testing.B) {
+	here := open(b, filepath.Join(b.TempDir(), "taskq.db"))
+	closeLater(b, here)
+	declareWork(b, here)
+	batch := make([]broker.Posting, 500)
+	for i := range batch {
+		batch[i] = broker.Posting{To: broker.Address{RoutingKey: queueName}, Message: benchMessage()}
+	}
+	for left := b.N; left > 0; left -= len(batch) {
+		if errs := here.PublishBatch(b.Context(), batch[:min(left, len(batch))]); errs != nil {
+			b.Fatal(errs)
+		}
+	}
+	c, err := here.Consume(b.Context(), broker.ConsumeConfig{Queues: []string{queueName}, Prefetch: 64})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range 8 {
+		wg.Go(func() {
+			for next.Add(1) <= int64(b.N) {
+				d, err := c.Next(b.Context())
+				if err == nil {
+					err = d.Settle(b.Context(), broker.Ack)
+				}
+				if err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
+}
+
 // BenchmarkHandOver measures how long a single message takes to the other, idle process.
 func BenchmarkHandOver(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "taskq.db")
