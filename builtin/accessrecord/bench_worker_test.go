@@ -117,6 +117,7 @@ func benchmarkLimit(b *testing.B) {
 
 // insert inserts rows as long as some are left.
 func insert(b *testing.B, db *pgx.Conn, left *atomic.Int64) {
+	b.Helper()
 	for v := accessrecord.Sample(); left.Add(-1) >= 0; {
 		_, err := db.Exec(b.Context(), `INSERT INTO access_record (path, query_str, address, user_agent, referer, atime, source)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)`, v.Path, v.QueryStr, v.Address, v.UserAgent, v.Referer, v.ATime, v.Source)
