@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed-399731e2/taskq/bench/internal/ledger"
 	"github.com/seed-399731e2/taskq/bench/internal/order"
 	"github.com/seed-399731e2/taskq/bench/internal/result"
 )
@@ -21,7 +22,7 @@ func (l *Lab) Beside(ctx context.Context, c Case) (m result.Measure, err error) 
 	}
 	other := *c.Beside
 	other.Tasks = max(int(float64(c.Tasks)*other.Speed/c.Speed), fewest) // so that both take about as long
-	var benches []*bench
+	benches := make([]*bench, 0, 2)
 	for _, one := range []Case{other, c} {
 		b, err := l.set(ctx, one)
 		if err != nil {
@@ -29,9 +30,6 @@ func (l *Lab) Beside(ctx context.Context, c Case) (m result.Measure, err error) 
 		}
 		defer func() { err = errors.Join(err, b.Close()) }()
 		benches = append(benches, b)
-		if one.Subject.Broker == Nowhere {
-			continue
-		}
 		if err := b.fill(ctx, one); err != nil {
 			return m, err
 		}
@@ -45,8 +43,7 @@ func (l *Lab) Beside(ctx context.Context, c Case) (m result.Measure, err error) 
 	if err := benches[1].prove(ctx, c, &m); err != nil {
 		return m, err
 	}
-	meanwhile, sum := benches[0].ledger.Sum(), benches[1].ledger.Sum()
-	begin, end := later(meanwhile.First, sum.First), earlier(meanwhile.Last, sum.Last)
+	begin, end := bothRan(benches[0].ledger.Sum(), benches[1].ledger.Sum())
 	if end.Sub(begin) < overlap && c.Tasks > fewest*10 {
 		return m, fmt.Errorf("lab: %s and %s did not run at the same time", c.Subject, other.Subject)
 	}
@@ -56,16 +53,14 @@ func (l *Lab) Beside(ctx context.Context, c Case) (m result.Measure, err error) 
 	return m, nil
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+// bothRan is the time in which tasks of both started.
+func bothRan(a, b ledger.Summary) (begin, end time.Time) {
+	begin, end = a.First, a.Last
+	if b.First.After(begin) {
+		begin = b.First
 	}
-	return b
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
+	if b.Last.Before(end) {
+		end = b.Last
 	}
-	return b
+	return begin, end
 }

@@ -65,7 +65,8 @@ func (b *bench) complete(ctx context.Context, worker *program) error {
 		select {
 		case <-ticker.C:
 		case <-worker.ended:
-			return worker.failure(fmt.Errorf("it ended when %d of %d tasks had run: %w", b.ledger.Sum().Done, b.order.Tasks, errOr(worker.err, errors.New("with success"))))
+			err := errOr(worker.err, errors.New("with success"))
+			return worker.failure(fmt.Errorf("it ended when %d of %d tasks had run: %w", b.ledger.Sum().Done, b.order.Tasks, err))
 		case <-ctx.Done():
 			return ctx.Err()
 		}

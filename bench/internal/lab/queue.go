@@ -56,42 +56,50 @@ func withChannel(url string, do func(*amqp091.Channel) error) error {
 
 // fill publishes the tasks of an order, each of them confirmed.
 func fill(ctx context.Context, url string, o order.Order) error {
-	w := message.New(o, replies)
-	var next atomic.Int64
+	f := &filler{order: o, writer: message.New(o, replies)}
 	group, ctx := errgroup.WithContext(ctx)
 	for range fillers {
 		group.Go(func() error {
-			return withChannel(url, func(ch *amqp091.Channel) error {
-				if err := ch.Confirm(false); err != nil {
-					return err
-				}
-				window := max(min(fillWindow, fillBytes/(o.Body+1)), 1)
-				unconfirmed := make([]*amqp091.DeferredConfirmation, 0, window)
-				for {
-					i := int(next.Add(1)) - 1
-					if i >= o.Tasks || len(unconfirmed) == window {
-						if err := confirmed(ctx, unconfirmed); err != nil {
-							return err
-						}
-						unconfirmed = unconfirmed[:0]
-					}
-					if i >= o.Tasks {
-						return nil
-					}
-					m, err := w.Publishing(i)
-					if err != nil {
-						return err
-					}
-					c, err := ch.PublishWithDeferredConfirmWithContext(ctx, "", o.Queue(i), true, false, m)
-					if err != nil {
-						return fmt.Errorf("lab: publish: %w", err)
-					}
-					unconfirmed = append(unconfirmed, c)
-				}
-			})
+			return withChannel(url, func(ch *amqp091.Channel) error { return f.run(ctx, ch) })
 		})
 	}
 	return group.Wait()
+}
+
+// filler publishes the tasks of an order on several channels.
+type filler struct {
+	order  order.Order
+	writer *message.Writer
+	next   atomic.Int64 // task
+}
+
+func (f *filler) run(ctx context.Context, ch *amqp091.Channel) error {
+	if err := ch.Confirm(false); err != nil {
+		return err
+	}
+	window := max(min(fillWindow, fillBytes/(f.order.Body+1)), 1)
+	unconfirmed := make([]*amqp091.DeferredConfirmation, 0, window)
+	for {
+		i := int(f.next.Add(1)) - 1
+		if i >= f.order.Tasks || len(unconfirmed) == window {
+			if err := confirmed(ctx, unconfirmed); err != nil {
+				return err
+			}
+			unconfirmed = unconfirmed[:0]
+		}
+		if i >= f.order.Tasks {
+			return nil
+		}
+		m, err := f.writer.Publishing(i)
+		if err != nil {
+			return err
+		}
+		c, err := ch.PublishWithDeferredConfirmWithContext(ctx, "", f.order.Queue(i), true, false, m)
+		if err != nil {
+			return fmt.Errorf("lab: publish: %w", err)
+		}
+		unconfirmed = append(unconfirmed, c)
+	}
 }
 
 // publish publishes one task, confirmed.

@@ -44,7 +44,7 @@ func (l *Lab) InTurn(ctx context.Context, plan Plan, measure func(context.Contex
 			if failed[i] != "" || ctx.Err() != nil {
 				continue
 			}
-			c.size(plan, runs[i])
+			c = c.sized(plan, runs[i])
 			m, err := measure(ctx, c)
 			if err != nil {
 				failed[i] = err.Error()
@@ -69,16 +69,17 @@ func (l *Lab) InTurn(ctx context.Context, plan Plan, measure func(context.Contex
 	return measures
 }
 
-// size says how many tasks are measured: by the rate of the round before, else by what is expected.
-func (c *Case) size(plan Plan, before []result.Measure) {
+// sized is the case with as many tasks as the rate of the round before, or what is expected, lets be measured in the time.
+func (c Case) sized(plan Plan, before []result.Measure) Case {
 	if c.Tasks > 0 {
-		return
+		return c
 	}
 	speed := cmp.Or(c.Speed, float64(c.Subject.Speed))
 	if len(before) > 0 && before[len(before)-1].Rate > 0 {
 		speed = min(max(before[len(before)-1].Rate, speed/4), speed*4)
 	}
 	c.Tasks = plan.Tasks(speed)
+	return c
 }
 
 // Median returns the measure in the middle, the lower of two.

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"testing"
 
-	amqp091 "github.com/rabbitmq/amqp091-go"
-
 	"github.com/seed-399731e2/taskq/bench/internal/message"
 	"github.com/seed-399731e2/taskq/bench/internal/order"
 )
@@ -96,7 +94,7 @@ func TestMessagesOfVisitsAndPaddingAreJSON(t *testing.T) {
 		if _, eta := m.Headers["eta"].(string); eta != (o.Delay > 0) {
 			t.Errorf("%s: eta = %v", name, m.Headers["eta"])
 		}
-		if err := (amqp091.Table)(m.Headers).Validate(); err != nil {
+		if err := m.Headers.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -47,7 +47,7 @@ func burn() {
 
 func parent() {
 	child := func(kind string) *exec.Cmd {
-		cmd := exec.Command(os.Args[0]) //nolint:gosec,noctx // this program
+		cmd := exec.Command(os.Args[0]) //nolint:gosec // this program
 		cmd.Env, cmd.Stdout = append(os.Environ(), "PROC_TEST="+kind), os.Stdout
 		return cmd
 	}
@@ -114,7 +114,7 @@ func TestOfAProcessThatIsGoneNothingIsKnown(t *testing.T) {
 
 func TestAServerIsFoundByItsPortAndName(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nobody calls
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,8 @@ func drain(ctx context.Context, r *Run) []result.Measure {
 	}
 	cases = append(cases, r.beyondQuick(
 		drainCase("", celeryPrefork()), drainCase("", celeryPreforkTuned()), drainCase("", celeryThreads()), drainCase("", machinery(3)),
-		drainCase("", asynq("defaults", "", 10)), drainCase("", river("defaults", "", 100, 800)), drainCase("", river("tuned", "tuned", 2000, 10_000)),
+		drainCase("", asynq("defaults", "", 10)), drainCase("", asynq("defaults", "", 64)),
+		drainCase("", river("defaults", "", 100, 800)), drainCase("", river("tuned", "tuned", 2000, 10_000)),
 		drainCase("", goceleryRedis()), drainCase("", gocelery()),
 	)...)
 	return r.drains(ctx, cases...)
@@ -84,7 +85,8 @@ func queues(ctx context.Context, r *Run) []result.Measure {
 			}
 		}
 	}
-	return r.drains(ctx, drainCase("", bare(), several(1)), drainCase("", bare(), several(10)), drainCase("", taskq(), several(1)), drainCase("", taskq(), several(10)))
+	return r.drains(ctx, drainCase("", bare(), several(1)), drainCase("", bare(), several(10)),
+		drainCase("", taskq(), several(1)), drainCase("", taskq(), several(10)))
 }
 
 func names(ctx context.Context, r *Run) []result.Measure {
@@ -106,7 +108,10 @@ func queued(ctx context.Context, r *Run) []result.Measure {
 	if r.Mode == Full {
 		once := r.plan()
 		once.Rounds = 1
-		cases := []lab.Case{drainCase("", bare(), waiting("100k", 100_000)), drainCase("", taskq(), waiting("100k", 100_000)), drainCase("", taskq(), waiting("1M", 1_000_000))}
+		cases := []lab.Case{
+			drainCase("", bare(), waiting("100k", 100_000)), drainCase("", taskq(), waiting("100k", 100_000)),
+			drainCase("", taskq(), waiting("1M", 1_000_000)),
+		}
 		measures = append(measures, r.Lab.InTurn(ctx, once, r.Lab.Drain, r.possible(cases)...)...)
 	}
 	return measures

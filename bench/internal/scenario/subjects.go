@@ -39,9 +39,9 @@ func taskqWith(pool string, slots, prefetch int) lab.Subject {
 }
 
 // taskqBatch collects visits.
-func taskqBatch(slots, batch int) lab.Subject {
-	s := taskqWith("goroutines", slots, 0)
-	s.Setting, s.Order.Batch, s.Speed = fmt.Sprintf("goroutines -c %d, batches of %d", slots, batch), batch, 12_000
+func taskqBatch(batch int) lab.Subject {
+	s := taskqWith("goroutines", 2, 0)
+	s.Setting, s.Order.Batch, s.Speed = fmt.Sprintf("goroutines -c 2, batches of %d", batch), batch, 12_000
 	return s
 }
 

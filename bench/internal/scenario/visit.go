@@ -26,12 +26,12 @@ func visits(ctx context.Context, r *Run) []result.Measure {
 	const limit = "consumes, stores nothing, while pgx stores"
 	const store = "stores, consumes nothing, while the bare client consumes"
 	consume, insert := visitCase(result.VisitSingle, bare(), 6000), visitCase(result.VisitSingle, pgx(8, 0), 6000)
-	collect, copying := visitCase(result.VisitBatch, bare(), 10_000), visitCase(result.VisitBatch, pgx(1, 1000), 30_000)
+	collect, copying := visitCase(result.VisitBatch, bare(), 10_000), visitCase(result.VisitBatch, pgx(1, 1000), 20_000)
 	cases := []lab.Case{
 		beside(consume, insert, limit), beside(insert, consume, store),
 		visitCase(result.VisitSingle, taskqWith("goroutines", 8, 64), 5000),
 		beside(collect, copying, limit), beside(copying, collect, store),
-		visitCase(result.VisitBatch, taskqBatch(2, 500), 0),
+		visitCase(result.VisitBatch, taskqBatch(500), 0),
 		visitCase(result.VisitSingle, celery("threads 8, connection kept", "threads tuned", 8, 512, 1500), 0),
 		visitCase(result.VisitSingle, celery("threads 8, connection per task", "threads tuned reconnect", 8, 512, 50), 0),
 		visitCase(result.VisitSingle, machinery(64), 4000),
@@ -81,8 +81,8 @@ func knobs(ctx context.Context, r *Run) []result.Measure {
 	measures := r.drains(ctx, cases...)
 	var stored []lab.Case
 	for _, c := range []lab.Case{
-		visitCase("batch=1", taskqWith("goroutines", 8, 64), 5000), visitCase("batch=100", taskqBatch(2, 100), 8000),
-		visitCase("batch=500", taskqBatch(2, 500), 10_000), visitCase("batch=2000", taskqBatch(2, 2000), 10_000),
+		visitCase("batch=1", taskqWith("goroutines", 8, 64), 5000), visitCase("batch=100", taskqBatch(100), 8000),
+		visitCase("batch=500", taskqBatch(500), 10_000), visitCase("batch=2000", taskqBatch(2000), 10_000),
 	} {
 		c.Scenario = result.Knobs
 		stored = append(stored, c)
