@@ -13,7 +13,7 @@ import (
 type Plan struct {
 	Rounds  int           // of which the median is taken
 	Seconds float64       // that one measure is to last
-	Budget  time.Duration // after it no other round begins
+	Budget  time.Duration // no other round begins that would not end within it; 0: all rounds
 	Most    int           // tasks in one measure; 0: any number
 }
 
@@ -36,8 +36,9 @@ func (l *Lab) InTurn(ctx context.Context, plan Plan, measure func(context.Contex
 	failed := make([]string, len(cases))
 	begin := time.Now()
 	for round := range plan.Rounds {
-		if round > 0 && plan.Budget > 0 && time.Since(begin) > plan.Budget {
-			l.Say("the time for these is over after %d of %d rounds", round, plan.Rounds)
+		spent := time.Since(begin)
+		if next := spent + spent/time.Duration(max(round, 1)); round > 0 && plan.Budget > 0 && next > plan.Budget {
+			l.Say("there is no time for more than %d of %d rounds", round, plan.Rounds)
 			break
 		}
 		for i, c := range cases {

@@ -64,21 +64,19 @@ func knobs(ctx context.Context, r *Run) []result.Measure {
 	logging := taskqWith("goroutines log", 10, 60)
 	logging.Setting = strings.Replace(taskq().Setting, "goroutines", "log level info, goroutines", 1)
 	cases := []lab.Case{
-		knob("prefetch=10", taskqWith("goroutines", 10, 10), speed(8000)), knob("prefetch=20", taskqWith("goroutines", 10, 20)),
-		knob("prefetch=60", taskq()), knob("prefetch=250", taskqWith("goroutines", 10, 250)), knob("prefetch=1000", taskqWith("goroutines", 10, 1000)),
-		knob("GOGC=100", taskq()), knob("GOGC=400", taskq(), env("GOGC=400")),
-		knob("queue=classic", taskq()), knob("queue=quorum", taskq(), func(c *lab.Case) { c.Quorum = true }),
-		knob("pool=goroutines", taskq()), knob("pool=threads", taskqWith("threads", 10, 60)), knob("pool=solo", taskqWith("solo", 1, 60)),
-		knob("log=warning", taskq()), knob("log=info", logging, speed(8000)),
-		knob("slots=1", taskqWith("goroutines", 1, 60)), knob("slots=10", taskq()), knob("slots=100", taskqWith("goroutines", 100, 200)),
-		knob("workers=1", taskq()), knob("workers=2", taskq(), func(c *lab.Case) { c.Workers = 2 }),
-		knob("results=off", taskq()), knob("results=rpc", taskq(), to(lab.ResultsRPC)), knob("results=redis", taskq(), to(lab.ResultsRedis)),
+		knob("", taskq()), knob("prefetch=10", taskqWith("goroutines", 10, 10), speed(8000)), knob("prefetch=20", taskqWith("goroutines", 10, 20)),
+		knob("prefetch=250", taskqWith("goroutines", 10, 250)), knob("prefetch=1000", taskqWith("goroutines", 10, 1000)),
+		knob("GOGC=400", taskq(), env("GOGC=400")), knob("queue=quorum", taskq(), func(c *lab.Case) { c.Quorum = true }),
+		knob("pool=threads", taskqWith("threads", 10, 60)), knob("pool=solo", taskqWith("solo", 1, 60)), knob("log=info", logging, speed(8000)),
+		knob("slots=1", taskqWith("goroutines", 1, 60)), knob("slots=100", taskqWith("goroutines", 100, 200)),
+		knob("workers=2", taskq(), func(c *lab.Case) { c.Workers = 2 }),
+		knob("results=rpc", taskq(), to(lab.ResultsRPC)), knob("results=redis", taskq(), to(lab.ResultsRedis)),
 		knob("results=postgres", taskq(), to(lab.ResultsPostgres)),
 	}
 	if r.Mode == Smoke {
 		cases = cases[:2]
 	}
-	measures := r.drains(ctx, cases...)
+	measures := asEach(r.drains(ctx, cases...))
 	var stored []lab.Case
 	for _, c := range []lab.Case{
 		visitCase("batch=1", taskqWith("goroutines", 8, 64), 5000), visitCase("batch=100", taskqBatch(100), 8000),
@@ -89,6 +87,19 @@ func knobs(ctx context.Context, r *Run) []result.Measure {
 	}
 	measures = append(measures, r.drains(ctx, stored...)...)
 	return append(measures, r.sendKnobs(ctx)...)
+}
+
+// asEach has the measure in which nothing is turned stand for each knob as it is unless somebody turns it.
+func asEach(measures []result.Measure) []result.Measure {
+	usual := measures[0]
+	measures = measures[1:]
+	for _, variant := range []string{
+		"prefetch=60", "GOGC=100", "queue=classic", "pool=goroutines", "log=warning", "slots=10", "workers=1", "results=off",
+	} {
+		usual.Variant = variant
+		measures = append(measures, usual)
+	}
+	return measures
 }
 
 func (r *Run) sendKnobs(ctx context.Context) []result.Measure {
