@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -59,19 +60,22 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("-mode %s: want one of %s", *mode, strings.Join(scenario.Modes(), ", "))
 	}
 	measured, err := obtain(*from, func() (result.Run, error) { return measure(ctx, *mode, wanted) })
+	if *out != "" && len(measured.Measures) > 0 {
+		err = errors.Join(err, write(*out, measured)) // what was measured before an interruption, too
+	}
 	if err != nil {
 		return err
 	}
-	if *out != "" {
-		if err := write(*out, measured); err != nil {
-			return err
-		}
-	}
+	return show(measured, *root)
+}
+
+// show prints the measures, and writes them into the pages of a repository.
+func show(measured result.Run, root string) error {
 	if err := report.Text(os.Stdout, measured); err != nil {
 		return err
 	}
-	if *root != "" {
-		if err := report.Write(*root, measured); err != nil {
+	if root != "" {
+		if err := report.Write(root, measured); err != nil {
 			return err
 		}
 	}
@@ -93,7 +97,7 @@ func obtain(file string, measure func() (result.Run, error)) (measured result.Ru
 	return measured, nil
 }
 
-// measure runs the scenarios. What was measured before an interruption counts.
+// measure runs the scenarios. What was measured before an interruption comes with the error.
 func measure(ctx context.Context, mode string, wanted *regexp.Regexp) (measured result.Run, err error) {
 	servers := lab.FromEnvironment()
 	if servers.RabbitMQ == "" {
