@@ -34,6 +34,9 @@ func (p Plan) Tasks(speed float64) int {
 func (l *Lab) InTurn(ctx context.Context, plan Plan, measure func(context.Context, Case) (result.Measure, error), cases ...Case) []result.Measure {
 	runs := make([][]result.Measure, len(cases))
 	failed := make([]string, len(cases))
+	for _, c := range cases {
+		_, _ = l.command(ctx, c.Subject) // building is no part of a round; what cannot be built fails in its turn
+	}
 	begin := time.Now()
 	for round := range plan.Rounds {
 		spent := time.Since(begin)
@@ -47,6 +50,9 @@ func (l *Lab) InTurn(ctx context.Context, plan Plan, measure func(context.Contex
 			}
 			c = c.sized(plan, runs[i])
 			m, err := measure(ctx, c)
+			if err != nil && ctx.Err() != nil {
+				continue // it was interrupted
+			}
 			if err != nil {
 				failed[i] = err.Error()
 				l.Say("%s: FAILED: %v", c, err)

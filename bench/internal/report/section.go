@@ -24,6 +24,7 @@ func sections() []section {
 		{"Slots", result.Drain, "slots", "The drain with more and fewer slots; the prefetch grows with them.", "tasks"},
 		{"Pools", result.Drain, "pool", "The drain in each pool.", "tasks"},
 		{"Queues", result.Drain, "queues", "The drain from several queues at once.", "tasks"},
+		{"Channels", result.Drain, "channels", "The drain by several channels of the bare client.", "tasks"},
 		{"Kinds of tasks", result.Drain, "names", "The drain with several tasks registered, which come in turn.", "tasks"},
 		{"Quorum queues", result.Drain, "queue", "The drain of a quorum queue; the others are of classic ones.", "tasks"},
 		{"Logs", result.Drain, "log", "The drain with a worker that writes two lines for each task, as it does without any setting.", "tasks"},

@@ -12,6 +12,7 @@ import (
 
 func send(ctx context.Context, r *Run) []result.Measure {
 	to := func(s lab.Subject, variant string, senders int, mode string, speed float64) lab.Case {
+		s.Setting = by(s, mode)
 		c := lab.Case{Scenario: result.Send, Variant: variant, Subject: s, Order: s.Order, Speed: speed}
 		c.Order.Mode, c.Order.Senders = mode, senders
 		return c
@@ -21,21 +22,39 @@ func send(ctx context.Context, r *Run) []result.Measure {
 	together := func(s lab.Subject, speed float64) lab.Case { return to(s, result.SendBatch, 1, order.Pipelined, speed) }
 
 	python := celery("apply_async, not confirmed", "", 0, 0, 0)
-	peer := func(s lab.Subject) lab.Subject {
-		s.Setting = string(s.Broker)
-		return s
-	}
 	cases := []lab.Case{
 		single(bare(), 1300), many(bare(), 7000), together(bare(), 10_000),
 		single(taskq(), 1300), many(taskq(), 7000), together(taskq(), 10_000),
-		single(python, 1000), single(peer(machinery(64)), 1200), many(peer(machinery(64)), 3000),
+		single(python, 1000), single(machinery(64), 1200), many(machinery(64), 3000),
 	}
 	cases = append(cases, r.beyondQuick(
 		single(celery("apply_async, confirmed", "solo confirm", 0, 0, 0), 600),
-		single(peer(asynq("", "", 10)), 8000), many(peer(asynq("", "", 10)), 30_000),
-		single(peer(river("", "", 10, 0)), 1000), together(peer(river("", "", 10, 0)), 20_000),
+		single(asynq("", "", 10), 8000), many(asynq("", "", 10), 30_000),
+		single(river("", "", 10, 0), 1000), together(river("", "", 10, 0), 20_000),
 	)...)
 	return r.inTurn(ctx, r.Lab.Send, cases...)
+}
+
+// by is what the subject sends with.
+func by(s lab.Subject, mode string) string {
+	together := mode == order.Pipelined
+	switch {
+	case s.Name == result.Bare:
+		return "one channel"
+	case s.Name == result.Taskq && together:
+		return "App.SendBatch of 1000"
+	case s.Name == result.Taskq:
+		return "App.Send"
+	case s.Name == result.Machinery:
+		return "SendTask"
+	case s.Name == result.Asynq:
+		return "Enqueue, on Redis"
+	case s.Name == result.River && together:
+		return "InsertMany of 1000, on PostgreSQL"
+	case s.Name == result.River:
+		return "Insert, on PostgreSQL"
+	}
+	return s.Setting
 }
 
 // steady is the rate of the quiet latency, in tasks per second.

@@ -15,6 +15,13 @@ func bare() lab.Subject {
 	}
 }
 
+// bareChannels is the limit on several channels.
+func bareChannels(n int) lab.Subject {
+	s := bare()
+	s.Setting, s.Order.Pool = fmt.Sprintf("%d channels, prefetch 64 in all, acks coalesced", n), fmt.Sprintf("%d channels", n)
+	return s
+}
+
 // pgx is the limit of storing.
 func pgx(connections, batch int) lab.Subject {
 	s := lab.Subject{

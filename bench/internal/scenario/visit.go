@@ -105,7 +105,7 @@ func asEach(measures []result.Measure) []result.Measure {
 func (r *Run) sendKnobs(ctx context.Context) []result.Measure {
 	to := func(variant string, senders int, mode string, speed float64) lab.Case {
 		c := lab.Case{Scenario: result.Knobs, Variant: variant, Subject: taskq(), Order: taskq().Order, Speed: speed}
-		c.Order.Mode, c.Order.Senders = mode, senders
+		c.Order.Mode, c.Order.Senders, c.Subject.Setting = mode, senders, by(taskq(), mode)
 		return c
 	}
 	return r.inTurn(ctx, r.Lab.Send, to("send=one by one", 1, order.Each, 1000), to("send=16 goroutines", 16, order.Each, 4000),
