@@ -229,7 +229,12 @@ def send():
         thread.start()
     for thread in threads:
         thread.join()
-    return time.monotonic() - begin
+    seconds = time.monotonic() - begin
+    for connection in [app.pool.acquire() for _ in range(senders)]:
+        if connection.connected:
+            # waits for the broker's answer: unconfirmed messages that it has not read are lost when the process just ends
+            connection.connection.close()
+    return seconds
 
 
 if __name__ == "__main__":
