@@ -2,9 +2,12 @@
 // down what it found. It wants the servers of internal/testserver's command:
 //
 //	cd bench && ../bin/testservers go run . -mode quick
+//
+// BENCH_PYTHON names the Python whose Celery is measured; without it, it is the one that testservers found.
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -103,7 +106,8 @@ func measure(ctx context.Context, mode string, wanted *regexp.Regexp) (measured 
 	if servers.RabbitMQ == "" {
 		return measured, fmt.Errorf("%s is not set: run it under ../bin/testservers", testserver.AMQPVariable)
 	}
-	l, err := lab.New(lab.Config{Root: ".", Servers: servers, Python: os.Getenv(testserver.PythonVariable), Log: os.Stderr})
+	python := cmp.Or(os.Getenv("BENCH_PYTHON"), os.Getenv(testserver.PythonVariable)) // another one, say, with a newer Celery
+	l, err := lab.New(lab.Config{Root: ".", Servers: servers, Python: python, Log: os.Stderr})
 	if err != nil {
 		return measured, err
 	}

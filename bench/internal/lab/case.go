@@ -42,8 +42,16 @@ type Case struct {
 // measure is an empty one of the case.
 func (c Case) measure() result.Measure {
 	return result.Measure{
-		Scenario: c.Scenario, Variant: c.Variant, Subject: c.Subject.Name, Setting: c.Subject.Setting, Note: c.Note, CPU: map[string]float64{},
+		Scenario: c.Scenario, Variant: c.Variant, Subject: c.Subject.Name, Setting: c.Subject.Setting, Note: c.note(), CPU: map[string]float64{},
 	}
+}
+
+// note joins what there is to say of the subject and of the case.
+func (c Case) note() string {
+	if c.Subject.Note != "" && c.Note != "" {
+		return c.Subject.Note + "; " + c.Note
+	}
+	return c.Subject.Note + c.Note
 }
 
 // String is for the progress.

@@ -24,6 +24,7 @@ const (
 type Subject struct {
 	Name    string      // of the system
 	Setting string      // for the reader: "goroutines -c 10, prefetch 64"
+	Note    string      // what the reader must know to compare it fairly
 	Program string      // its directory in subjects; "" is Name
 	Command []string    // of a program that is there already; nil: it is built
 	Python  bool        // it is Celery's app.py

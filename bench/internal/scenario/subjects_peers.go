@@ -3,7 +3,9 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	jackc "github.com/jackc/pgx/v5"
 
@@ -15,10 +17,14 @@ import (
 
 // celery is Debian's. The words of its pool are those of subjects/celery/app.py.
 func celery(setting, words string, slots, prefetch, speed int) lab.Subject {
-	return lab.Subject{
+	s := lab.Subject{
 		Name: result.Celery, Setting: setting, Python: true, Broker: lab.RabbitMQ,
 		Order: order.Order{Pool: words, Slots: slots, Prefetch: prefetch}, Speed: speed,
 	}
+	if slots > 0 && !slices.Contains(strings.Fields(words), "late") { // a worker
+		s.Note = "acknowledges before a task runs, Celery's default"
+	}
+	return s
 }
 
 // celerySolo is the one with the least CPU per task.
@@ -39,13 +45,17 @@ func celeryThreads() lab.Subject {
 func machinery(prefetch int) lab.Subject {
 	return lab.Subject{
 		Name: result.Machinery, Setting: fmt.Sprintf("AMQP, -c 10, prefetch %d", prefetch), Broker: lab.RabbitMQ, Foreign: true,
+		Note:  "messages in its own format, without headers",
 		Order: order.Order{Slots: 10, Prefetch: prefetch}, Speed: 10_000,
 	}
 }
 
+const goceleryNote = "acknowledges before a task runs; each worker looks for one every 100 ms"
+
 func gocelery() lab.Subject {
 	return lab.Subject{
 		Name: result.Gocelery, Setting: "AMQP, 100 workers", Broker: lab.RabbitMQ, Foreign: true, Fillers: 1,
+		Note:  goceleryNote,
 		Order: order.Order{Slots: 100}, Speed: 30,
 	}
 }
@@ -53,6 +63,7 @@ func gocelery() lab.Subject {
 func goceleryRedis() lab.Subject {
 	return lab.Subject{
 		Name: result.Gocelery, Setting: "Redis, 1000 workers", Broker: lab.Redis, Foreign: true, Fillers: 1,
+		Note:  goceleryNote,
 		Order: order.Order{Slots: 1000}, Speed: 8000,
 	}
 }
@@ -60,6 +71,7 @@ func goceleryRedis() lab.Subject {
 func asynq(setting, pool string, slots int) lab.Subject {
 	return lab.Subject{
 		Name: result.Asynq, Setting: fmt.Sprintf("Redis, c=%d, %s", slots, setting), Broker: lab.Redis, Foreign: true,
+		Note:  "tasks are in memory until Redis writes its next snapshot",
 		Order: order.Order{Pool: pool, Slots: slots}, Speed: 8000, Waiting: asynqWaiting,
 	}
 }
@@ -67,6 +79,7 @@ func asynq(setting, pool string, slots int) lab.Subject {
 func river(setting, pool string, slots, speed int) lab.Subject {
 	return lab.Subject{
 		Name: result.River, Setting: fmt.Sprintf("PostgreSQL, c=%d, %s", slots, setting), Broker: lab.Postgres, Foreign: true,
+		Note:  "a task is a row, which stays for a day when it is done",
 		Order: order.Order{Pool: pool, Slots: slots}, Speed: speed, Waiting: riverWaiting,
 	}
 }
