@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"reflect"
+	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/seed-399731e2/taskq/broker"
 )
 
 // collectReturns gives the messages that came back to their jobs. The client library delivers a return before its confirm. The
@@ -60,5 +63,30 @@ func (j *job) sameHeaders(returned amqp091.Table) bool {
 		return len(returned) == 0
 	}
 	sent, err := readTable(string(j.content[start+lengthSize:end]), 0)
-	return err == nil && reflect.DeepEqual(sent, decodeTable(returned))
+	return err == nil && reflect.DeepEqual(sent, plainTable(returned))
+}
+
+// plainTable is a table of the client library as readTable returns one: what is sent here has no other types.
+func plainTable(table amqp091.Table) broker.Table {
+	out := make(broker.Table, len(table))
+	for name, value := range table {
+		out[name] = plainValue(value)
+	}
+	return out
+}
+
+func plainValue(value any) any {
+	switch v := value.(type) {
+	case amqp091.Table:
+		return plainTable(v)
+	case time.Time:
+		return v.UTC()
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = plainValue(v[i])
+		}
+		return out
+	}
+	return value
 }
