@@ -13,11 +13,13 @@ import (
 
 // writes keeps what is written, write by write.
 type writes struct {
-	list [][]byte
-	err  error
+	list  [][]byte
+	tried int
+	err   error
 }
 
 func (w *writes) Write(p []byte) (int, error) {
+	w.tried++
 	if w.err != nil {
 		return 0, w.err
 	}
@@ -123,6 +125,19 @@ func TestAFailedWriteEndsTheOutlet(t *testing.T) {
 	w.err = nil
 	if _, err := c.Write(frame(typeHeartbeat, nil)); !errors.Is(err, broken) || len(w.list) > 0 {
 		t.Errorf("write after = %v, %q: a part of the stream is missing before it", err, w.list)
+	}
+}
+
+func TestNoMoreOfALargeBodyIsWrittenAfterAFailure(t *testing.T) {
+	t.Parallel()
+	w := writes{err: errors.New("broken pipe")}
+	o := outlet{w: &w}
+	_, err := o.publish(load{header: make([]byte, headerFixed), body: make([]byte, 500<<10), frameMax: frameMax}, func() (confirm, error) {
+		_, err := o.Write(frame(typeHeader, make([]byte, headerFixed)))
+		return nil, err
+	})
+	if !errors.Is(err, w.err) || w.tried != 1 {
+		t.Errorf("publish = %v after %d writes, want %v after one", err, w.tried, w.err)
 	}
 }
 
