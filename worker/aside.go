@@ -23,7 +23,7 @@ const asideIdle = 5 * time.Second
 // for its next one. A result that is no value fails the task; that is found out before anything has been sent.
 func (e *execution) encode(v verdict, result any) verdict {
 	var err error
-	if e.result, err = encode(codec.JSON{}, result); err == nil && e.isFollowed() {
+	if e.result, err = encode(e.w.outcomes, result); err == nil && e.isFollowed() {
 		e.handed, err = encode(e.req.Codec, result)
 	}
 	if err != nil {

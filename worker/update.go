@@ -5,7 +5,6 @@ import (
 	"os"
 	"sync"
 
-	"github.com/seed-399731e2/taskq/codec"
 	"github.com/seed-399731e2/taskq/task"
 )
 
@@ -36,7 +35,7 @@ func (u *updates) end() {
 // update stores a state of the task before its outcome; it is the task.Update of its handler. It tries once: a store that is away
 // must not hold up the task.
 func (e *execution) update(ctx context.Context, state task.State, value any) error {
-	encoded, err := codec.JSON{}.Marshal(value)
+	encoded, err := e.w.outcomes.Marshal(value)
 	if err != nil {
 		return err
 	}

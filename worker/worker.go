@@ -23,6 +23,7 @@ type Worker struct {
 	log      *slog.Logger
 	instance string // what tells it from others of its name
 	handlers map[*task.Spec]task.Handler
+	outcomes codec.Codec           // of results and states
 	builtin  map[string]*task.Spec // tasks that are not the program's
 	blind    sync.Once             // it was said that chords cannot be looked after here
 	consumed []consumed
@@ -81,7 +82,8 @@ func New(cfg Config) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{
-		cfg: cfg, log: cfg.Logger, instance: uuid.NewString(), own: limitmem.New(), handlers: map[*task.Spec]task.Handler{}, consumed: cfg.consumed(),
+		cfg: cfg, log: cfg.Logger, instance: uuid.NewString(), own: limitmem.New(), consumed: cfg.consumed(),
+		handlers: map[*task.Spec]task.Handler{}, outcomes: codec.Remembering(codec.JSON{}),
 		parking: make(chan struct{}, parkWindow), marking: make(chan struct{}, markAtOnce),
 		aside: make(chan struct{}, asideMost), unsettled: make(chan settling), idle: make(chan struct{}),
 		turn: make(chan struct{}, 1), poked: make(chan struct{}, 1), examined: make(chan struct{}),
