@@ -142,12 +142,14 @@ func (k *keeper) rejoin(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// dropDeleted takes deleted queues from the consumers.
+// dropDeleted takes deleted queues from the consumers. When others have declared this session dead just now, its rows are gone with it: the
+// next beat begins a new one.
 func (k *keeper) dropDeleted(ctx context.Context) error {
 	k.mu.Lock()
 	before := append([]*Consumer(nil), k.consumers...) // those started below have their rows already
 	k.mu.Unlock()
-	rows, err := k.db.SQL().QueryContext(ctx, "SELECT id FROM broker_consumers WHERE owner = ?", k.ownerID())
+	rows, err := k.db.SQL().QueryContext(ctx, `SELECT coalesce(c.id, 0) FROM broker_owners o LEFT JOIN broker_consumers c ON c.owner = o.id
+		WHERE o.id = ?`, k.ownerID())
 	if err != nil {
 		return err
 	}
@@ -160,7 +162,7 @@ func (k *keeper) dropDeleted(ctx context.Context) error {
 		}
 		there[id] = true
 	}
-	if err := rows.Err(); err != nil {
+	if err := rows.Err(); err != nil || len(there) == 0 {
 		return err
 	}
 	k.mu.Lock()
