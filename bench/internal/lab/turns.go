@@ -31,9 +31,8 @@ func (p Plan) Tasks(speed float64) int {
 
 // InTurn measures all the cases once, then all again, and so on, so that what disturbs the machine for a while disturbs all of them,
 // and returns the median of each: by its rate, or by the wait where that is what counts. A case that failed once has failed.
-func (l *Lab) InTurn(ctx context.Context, plan Plan, measure func(context.Context, Case) (result.Measure, error), cases ...Case) []result.Measure {
-	runs := make([][]result.Measure, len(cases))
-	failed := make([]string, len(cases))
+func (l *Lab) InTurn(ctx context.Context, plan Plan, measure Measurement, cases ...Case) []result.Measure {
+	t := &turns{lab: l, plan: plan, measure: measure, runs: make([][]result.Measure, len(cases)), failed: make([]string, len(cases))}
 	for _, c := range cases {
 		_, _ = l.command(ctx, c.Subject) // building is no part of a round; what cannot be built fails in its turn
 	}
@@ -45,35 +44,51 @@ func (l *Lab) InTurn(ctx context.Context, plan Plan, measure func(context.Contex
 			break
 		}
 		for i, c := range cases {
-			if failed[i] != "" || ctx.Err() != nil {
-				continue
-			}
-			c = c.sized(plan, runs[i])
-			m, err := measure(ctx, c)
-			if err != nil && ctx.Err() != nil {
-				continue // it was interrupted
-			}
-			if err != nil {
-				failed[i] = err.Error()
-				l.Say("%s: FAILED: %v", c, err)
-				continue
-			}
-			runs[i] = append(runs[i], m)
-			l.Say("%s: %s", c, Brief(m))
+			t.run(ctx, i, c)
 		}
 	}
 	measures := make([]result.Measure, 0, len(cases))
 	for i, c := range cases {
 		switch {
-		case failed[i] != "":
+		case t.failed[i] != "":
 			m := c.measure()
-			m.Failed = failed[i]
+			m.Failed = t.failed[i]
 			measures = append(measures, m)
-		case len(runs[i]) > 0:
-			measures = append(measures, Median(runs[i]))
+		case len(t.runs[i]) > 0:
+			measures = append(measures, Median(t.runs[i]))
 		}
 	}
 	return measures
+}
+
+// Measurement measures a case once.
+type Measurement = func(context.Context, Case) (result.Measure, error)
+
+// turns are cases that are measured in turn.
+type turns struct {
+	lab     *Lab
+	plan    Plan
+	measure Measurement
+	runs    [][]result.Measure // by case
+	failed  []string           // why a case has failed
+}
+
+// run measures a case once more, unless it has failed.
+func (t *turns) run(ctx context.Context, i int, c Case) {
+	if t.failed[i] != "" || ctx.Err() != nil {
+		return
+	}
+	c = c.sized(t.plan, t.runs[i])
+	m, err := t.measure(ctx, c)
+	switch {
+	case err != nil && ctx.Err() != nil: // it was interrupted
+	case err != nil:
+		t.failed[i] = err.Error()
+		t.lab.Say("%s: FAILED: %v", c, err)
+	default:
+		t.runs[i] = append(t.runs[i], m)
+		t.lab.Say("%s: %s", c, Brief(m))
+	}
 }
 
 // sized is the case with as many tasks as the rate of the round before, or what is expected, lets be measured in the time.

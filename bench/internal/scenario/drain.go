@@ -146,7 +146,7 @@ func logs(ctx context.Context, r *Run) []result.Measure {
 }
 
 // inTurn measures cases in turn, as far as their servers are there.
-func (r *Run) inTurn(ctx context.Context, measure func(context.Context, lab.Case) (result.Measure, error), cases ...lab.Case) []result.Measure {
+func (r *Run) inTurn(ctx context.Context, measure lab.Measurement, cases ...lab.Case) []result.Measure {
 	return r.Lab.InTurn(ctx, r.plan(), measure, r.possible(cases)...)
 }
 

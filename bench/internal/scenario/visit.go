@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/seed-399731e2/taskq/bench/internal/lab"
@@ -94,8 +95,12 @@ func knobs(ctx context.Context, r *Run) []result.Measure {
 
 // asEach has the measure in which nothing is turned stand for each knob as it is unless somebody turns it.
 func asEach(measures []result.Measure) []result.Measure {
-	usual := measures[0]
-	measures = measures[1:]
+	i := slices.IndexFunc(measures, func(m result.Measure) bool { return m.Variant == "" })
+	if i < 0 {
+		return measures // it was interrupted
+	}
+	usual := measures[i]
+	measures = slices.Delete(measures, i, i+1)
 	for _, variant := range []string{
 		"prefetch=60", "GOGC=100", "queue=classic", "pool=goroutines", "log=warning", "slots=10", "workers=1", "results=off",
 	} {
