@@ -6,7 +6,7 @@ FUZZTIME ?= 10s
 SEED     ?= 1
 PKG      ?= ./...
 
-.PHONY: help build run test chaos compatibility race lint fmt fmt-check fuzz bench bench-quick bench-smoke microbench cover tidy tidy-check vet check \
+.PHONY: help build run test chaos compatibility race lint fmt fmt-check fuzz bench bench-quick bench-smoke microbench budgets cover tidy tidy-check vet check \
 	clean tools harness
 
 help: ## list the targets
@@ -60,6 +60,9 @@ bench-quick: tools harness ## the main figures, on the terminal (three minutes)
 
 bench-smoke: tools harness ## does the harness still work? (a minute; the figures mean nothing)
 	cd bench && ../bin/testservers ../bin/bench -mode smoke
+
+budgets: ## do the busiest steps keep to their budgets of allocations? (without the race detector, which allocates, too)
+	go test -count=1 -run 'KeepsToItsAllocations|KeepToTheirAllocations' . ./internal/wire ./worker
 
 microbench: tools ## run the benchmarks of Go, with their allocations (two minutes; PKG=./pool: that package)
 	bin/testservers go test -run '^$$' -bench . -benchmem -benchtime 100ms $(PKG)
