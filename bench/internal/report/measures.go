@@ -49,7 +49,7 @@ func sorted(measures []result.Measure) []result.Measure {
 func bareRates(measures []result.Measure) map[string]float64 {
 	rates := map[string]float64{}
 	for _, m := range measures {
-		if m.Subject == result.Bare {
+		if m.Subject == result.Bare && m.Failed == "" {
 			rates[m.Variant] = m.Rate
 		}
 	}
@@ -79,6 +79,9 @@ func measured(measures []result.Measure, per string) table {
 	}}
 	bare := bareRates(measures)
 	for _, m := range sorted(measures) {
+		if m.Failed != "" { // there are no figures, whatever was counted until then
+			m = result.Measure{Variant: m.Variant, Subject: m.Subject, Setting: m.Setting, Note: m.Note, Failed: m.Failed}
+		}
 		toBare := none
 		if bare[m.Variant] > 0 && m.Rate > 0 && m.Waits == nil && m.Subject != result.Bare {
 			toBare = ratio(m.Rate / bare[m.Variant])

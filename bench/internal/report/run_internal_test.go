@@ -31,7 +31,7 @@ func exampleDrains() []result.Measure {
 	return []result.Measure{
 		drained("", result.Celery, "solo, tuned", 3_900, 234, 55), drained("", result.Taskq, "goroutines -c 10, prefetch 64", 25_000, 36.4, 30),
 		drained("", result.Bare, "prefetch 64", 25_700, 31, 29), drained("", result.Machinery, "prefetch 64", 19_700, 44, 40), celery, slow,
-		{Scenario: result.Drain, Subject: result.River, Setting: "c=2000", Failed: "no database | <pgx>\nat all"},
+		{Scenario: result.Drain, Subject: result.River, Setting: "c=2000", Rate: 17, Failed: "no database | <pgx>\nat all"},
 		drained("results=rpc", result.Taskq, "goroutines -c 10", 12_400, 60, 61), drained("results=rpc", result.Celery, "solo", 2_600, 363, 80),
 		drained("queued=1k", result.Taskq, "", 24_000, 40, 30), drained("queued=1M", result.Taskq, "", 1_240_000, 50, 30),
 		drained("queues=10", result.Bare, "", 30_000, 30, 30), drained("queues=10", result.Taskq, "", 26_000, 40, 30),

@@ -19,10 +19,12 @@ func TestATargetIsHeldToARun(t *testing.T) {
 	flat := func(variant string, program float64) result.Measure {
 		return drained(variant, result.Taskq, "", 1, program, 0)
 	}
+	broken := flat("queued=10k", 4000)
+	broken.Failed = "it broke"
 	visit := func(subject string, perSecond float64) result.Measure {
 		return result.Measure{Scenario: result.Visit, Variant: result.VisitSingle, Subject: subject, Rate: perSecond}
 	}
-	idle := result.Measure{Scenario: result.Idle, Subject: result.Taskq, Memory: 19_000_000, Figure: 0.6, Unit: "%"}
+	idle := result.Measure{Scenario: result.Idle, Subject: result.Taskq, Memory: 20_000_000, Figure: 0.6, Unit: "%"}
 	for _, c := range []struct {
 		name, key string
 		run       result.Run
@@ -40,11 +42,11 @@ func TestATargetIsHeldToARun(t *testing.T) {
 		{"the figure is missing", "latency-p50", drains(of(result.Taskq, "", 1, 1)), verdict{}},
 		{"the slower of two", "visit", drains(visit(result.Taskq, 800), visit(result.Bare, 9000), visit(result.Pgx, 1000)), verdict{"0.80 (800/s against 1.0k/s)", true, true}},
 		{"one of the two is missing", "visit", drains(visit(result.Taskq, 800), visit(result.Pgx, 1000)), verdict{}},
-		{"absolute, met", "idle-memory", drains(idle), verdict{"19 MB", true, true}},
+		{"absolute, met", "idle-memory", drains(idle), verdict{"20 MB", true, true}},
 		{"absolute, not met", "idle", drains(idle), verdict{"0.60 %", true, false}},
 		{"nothing at all is a figure", "idle", drains(result.Measure{Scenario: result.Idle, Subject: result.Taskq, Unit: "%"}), verdict{"0.00 %", true, true}},
 		{"a wait", "recovery", drains(result.Measure{Scenario: result.Recovery, Subject: result.Taskq, Waits: &result.Waits{P50: 1, P99: 22 * time.Millisecond}}), verdict{"22 ms", true, true}},
-		{"flat", "flat-queued", drains(flat("queued=1k", 31), flat("queued=1M", 40), flat("slots=1", 400)), verdict{"± 13 % (31 µs to 40 µs)", true, true}},
+		{"flat", "flat-queued", drains(flat("queued=1k", 31), flat("queued=1M", 40), broken, flat("slots=1", 400)), verdict{"± 13 % (31 µs to 40 µs)", true, true}},
 		{"not flat", "flat-slots", drains(flat("slots=1", 30), flat("slots=10", 50)), verdict{"± 25 % (30 µs to 50 µs)", true, false}},
 		{"one variant is no line", "flat-names", drains(flat("names=1", 30)), verdict{}},
 	} {
