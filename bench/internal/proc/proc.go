@@ -15,6 +15,7 @@ type process struct {
 	parent int
 	name   string
 	cpu    time.Duration // its own, and that of its children that have ended
+	own    time.Duration // of this, its own
 }
 
 // Snapshot is what all processes had used at one moment.

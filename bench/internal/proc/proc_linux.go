@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // tick is the unit of the times in /proc/PID/stat: USER_HZ, 100 on every architecture that Go runs on.
@@ -36,6 +38,9 @@ func Take() (Snapshot, error) {
 		if !ok {
 			return s, fmt.Errorf("proc: /proc/%d/stat is not as proc(5) says", pid)
 		}
+		if used, ok := clock(pid); ok {
+			p.cpu += used - p.own
+		}
 		s.processes[pid] = p
 		s.children[p.parent] = append(s.children[p.parent], pid)
 	}
@@ -57,14 +62,27 @@ func parseStat(text []byte) (process, bool) {
 	if p.parent, err = strconv.Atoi(fields[1]); err != nil {
 		return process{}, false
 	}
-	for _, f := range fields[11:15] { // utime, stime, cutime, cstime
+	for i, f := range fields[11:15] { // utime, stime, cutime, cstime
 		n, err := strconv.ParseInt(f, 10, 64)
 		if err != nil {
 			return process{}, false
 		}
 		p.cpu += time.Duration(n) * tick
+		if i < 2 {
+			p.own += time.Duration(n) * tick
+		}
 	}
 	return p, true
+}
+
+// clock reads the CPU clock of a process, which is as good as exact; a thousand tasks take no more than a tick or two.
+func clock(pid int) (used time.Duration, ok bool) {
+	const scheduled = 2 // a process's clock of what the scheduler gave it, as clock_getcpuclockid(3) numbers them
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduled), &t); err != nil {
+		return 0, false
+	}
+	return time.Duration(t.Nano()), true
 }
 
 // Listening returns the process that listens at a TCP port and has one of the names; of several, the one that began the others. It
