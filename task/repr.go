@@ -36,7 +36,7 @@ func repr(b *strings.Builder, v reflect.Value, depth int) {
 		b.WriteString("...")
 		return
 	}
-	if v.CanInterface() && reprSpecial(b, v.Interface()) {
+	if v.CanInterface() && !isNil(v) && reprSpecial(b, v.Interface()) {
 		return
 	}
 	switch v.Kind() {
@@ -90,6 +90,14 @@ func reprSpecial(b *strings.Builder, v any) bool {
 		return false
 	}
 	return true
+}
+
+// isNil reports whether v is a pointer to nothing, which is None: it need not bear that its methods are called.
+func isNil(v reflect.Value) bool {
+	if v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
+	return v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 func reprBool(is bool) string {

@@ -52,6 +52,26 @@ func TestReprIsPythons(t *testing.T) {
 	}
 }
 
+// coded is an error that has to be there to be told.
+type coded struct{ code string }
+
+func (c *coded) Error() string { return c.code }
+
+func TestAnErrorThatIsNotThereIsNone(t *testing.T) {
+	t.Parallel()
+	v := struct {
+		Code  *coded `json:"code"`
+		Cause error  `json:"cause"`
+	}{nil, (*coded)(nil)}
+	const want = "{'code': None, 'cause': None}"
+	if got := task.Repr(v); got != want {
+		t.Errorf("repr = %s, want %s", got, want)
+	}
+	if got := task.ReprResult(v); got != want {
+		t.Errorf("repr of a result = %s, want %s", got, want)
+	}
+}
+
 func TestReprOfArgumentsIsATuple(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]any{"()": {}, "(1,)": {1}, "(1, 'two')": {1, "two"}} {

@@ -126,7 +126,7 @@ func (s *safeRepr) quoted(text string) {
 
 // value writes a value: containers piece by piece, others as one.
 func (s *safeRepr) value(v reflect.Value) {
-	if v.IsValid() && v.CanInterface() && s.special(v.Interface()) {
+	if v.IsValid() && v.CanInterface() && !isNil(v) && s.special(v.Interface()) {
 		return
 	}
 	switch v.Kind() {

@@ -30,7 +30,7 @@ func (e *execution) encode(v verdict, result any) verdict {
 		return verdict{state: task.Failure, err: &encodeError{err}, disposition: v.disposition}
 	}
 	if e.w.log.Enabled(e.w.settling, slog.LevelInfo) {
-		e.repr = task.ReprResult(result)
+		e.repr = reprResult(result)
 	}
 	return v
 }
@@ -43,6 +43,16 @@ func encode(c codec.Codec, result any) (raw codec.Raw, err error) {
 		}
 	}()
 	return c.Marshal(result)
+}
+
+// reprResult shows a result in the log. A panic, of an error's own Error say, must not keep the task from being settled.
+func reprResult(result any) (repr string) {
+	defer func() {
+		if v := recover(); v != nil {
+			repr = fmt.Sprintf("<%T>", result)
+		}
+	}()
+	return task.ReprResult(result)
 }
 
 // isFollowed reports whether calls are linked to the success of the task.

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strconv"
 	"testing"
@@ -218,6 +219,25 @@ func TestAPanicWhileSettlingDoesNotEndTheWorker(t *testing.T) {
 			t.Errorf("Run = %v", err)
 		}
 		h.wantWaiting(queue, 1) // it was not settled
+	})
+}
+
+// mute is a result that can be encoded and not be shown.
+type mute struct{ unspeakable }
+
+func (mute) MarshalJSON() ([]byte, error) { return []byte("1"), nil }
+
+func TestAResultThatCannotBeShownIsSettled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hush := task.New("tasks.hush", func(context.Context, none) (mute, error) { return mute{}, nil })
+		log := slog.New(slog.NewTextHandler(t.Output(), nil))
+		h := start(t, plan{opts: worker.Options{Concurrency: 1, PrefetchMultiplier: 5}, tasks: []task.Definition{hush}, logger: log})
+		wantValue(t, h.outcome(h.send(hush.S(none{}))), 1)
+		if err := h.stop(); err != nil {
+			t.Errorf("Run = %v", err)
+		}
+		h.wantWaiting(queue, 0)
 	})
 }
 

@@ -47,8 +47,9 @@ type plan struct {
 
 	middleware []task.Middleware
 	exceptions task.Exceptions
-	broadcasts []string    // of the worker's Config
-	limits     limit.Store // of the worker's Config
+	broadcasts []string     // of the worker's Config
+	limits     limit.Store  // of the worker's Config
+	logger     *slog.Logger // nil: nobody reads it
 }
 
 // start runs a worker until the test ends. Messages that it rejects go to the queue dead, by its own doing or by the broker's.
@@ -80,8 +81,11 @@ func start(t *testing.T, p plan) *house {
 	if p.opts.Queues = p.queues; p.queues == nil {
 		p.opts.Queues = []string{queue}
 	}
+	if p.logger == nil {
+		p.logger = slog.New(slog.DiscardHandler)
+	}
 	w, err := worker.New(worker.Config{
-		Options: p.opts, Broker: seen, Send: p.send, Results: h.results, Registry: &registry, Logger: slog.New(slog.DiscardHandler),
+		Options: p.opts, Broker: seen, Send: p.send, Results: h.results, Registry: &registry, Logger: p.logger,
 		Middleware: p.middleware, Exceptions: p.exceptions, Broadcasts: p.broadcasts, LimitStore: p.limits,
 		Topology: func(name string) broker.Topology { return broker.TaskQueue(topology(name)) },
 	})
