@@ -105,77 +105,62 @@ func formatExpiration(d time.Duration) (string, error) {
 	return strconv.FormatInt(int64((d+time.Millisecond-1)/time.Millisecond), 10), nil
 }
 
-// encodeTable copies a table into the types that every peer reads alike and returns its size on the wire.
-func encodeTable(table broker.Table, what string, depth int) (amqp091.Table, int, error) {
+// encodeTable copies a table into the types that every peer reads alike.
+func encodeTable(table broker.Table, what string, depth int) (amqp091.Table, error) {
 	if table == nil {
-		return nil, 4, nil
+		return nil, nil
 	}
 	if depth > maxDepth || len(table) > maxEntries {
-		return nil, 0, invalid(what, record.TooMuch())
+		return nil, invalid(what, record.TooMuch())
 	}
 	out := make(amqp091.Table, len(table))
-	size := 4
 	for name, value := range table {
 		if err := checkShort(what+" name", name); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		field, n, err := encodeValue(value, what+" "+strconv.Quote(name), depth)
+		field, err := encodeValue(value, what+" "+strconv.Quote(name), depth)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		out[name] = field
-		size += 1 + len(name) + n
 	}
-	return out, size, nil
+	return out, nil
 }
 
-// encodeValue returns the value as it is written, and its size with the type tag.
-func encodeValue(value any, what string, depth int) (any, int, error) {
+// encodeValue returns the value as it is written.
+func encodeValue(value any, what string, depth int) (any, error) {
 	switch v := value.(type) {
 	case []any:
 		return encodeArray(v, what, depth+1)
 	case broker.Table:
-		table, n, err := encodeTable(v, what, depth+1)
+		table, err := encodeTable(v, what, depth+1)
 		if table == nil {
 			table = amqp091.Table{}
 		}
-		return table, 1 + n, err
+		return table, err
 	}
 	if flaw := record.Flaw(value); flaw != "" {
-		return nil, 0, invalid(what, flaw)
+		return nil, invalid(what, flaw)
 	}
-	switch v := value.(type) {
-	case nil:
-		return nil, 1, nil
-	case bool:
-		return v, 2, nil
-	case string:
-		return v, 5 + len(v), nil
-	case []byte:
-		return v, 5 + len(v), nil
-	case int32:
-		return v, 5, nil
-	case time.Time:
-		return time.Unix(v.Unix(), 0).UTC(), 9, nil // as it will be read
+	if at, ok := value.(time.Time); ok {
+		return time.Unix(at.Unix(), 0).UTC(), nil // as it will be read
 	}
-	return value, 9, nil // an int64 or a float64
+	return value, nil
 }
 
-func encodeArray(values []any, what string, depth int) (any, int, error) {
+func encodeArray(values []any, what string, depth int) (any, error) {
 	if depth > maxDepth || len(values) > maxEntries {
-		return nil, 0, invalid(what, record.TooMuch())
+		return nil, invalid(what, record.TooMuch())
 	}
 	out := make([]any, len(values))
-	size := 5
 	for i, value := range values {
-		field, n, err := encodeValue(value, what, depth)
+		field, err := encodeValue(value, what, depth)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		out[i] = field
-		size += n
 	}
-	return out, size, nil
+	return out, nil
 }
 
 // decimalText keeps every digit of a decimal, which kombu sends.

@@ -97,7 +97,7 @@ func declareOn(ch *amqp091.Channel, topology broker.Topology, vhost string) erro
 		return nil
 	}
 	for _, bind := range topology.Bindings {
-		args, _, err := encodeTable(bind.Arguments, "binding argument", 0)
+		args, err := encodeTable(bind.Arguments, "binding argument", 0)
 		if err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func declareOn(ch *amqp091.Channel, topology broker.Topology, vhost string) erro
 		}
 	}
 	for _, link := range topology.Links {
-		args, _, err := encodeTable(link.Arguments, "link argument", 0)
+		args, err := encodeTable(link.Arguments, "link argument", 0)
 		if err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func declareOn(ch *amqp091.Channel, topology broker.Topology, vhost string) erro
 }
 
 func declareExchange(ch *amqp091.Channel, x broker.Exchange, passive bool) error {
-	args, _, err := encodeTable(x.Arguments, "exchange argument", 0)
+	args, err := encodeTable(x.Arguments, "exchange argument", 0)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func declareExchange(ch *amqp091.Channel, x broker.Exchange, passive bool) error
 }
 
 func declareQueue(ch *amqp091.Channel, q broker.Queue, passive bool) error {
-	args, _, err := encodeTable(q.WireArguments(), "queue argument", 0)
+	args, err := encodeTable(q.WireArguments(), "queue argument", 0)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func checkExchange(x broker.Exchange, passive bool) error {
 }
 
 func checkArguments(what string, args broker.Table) error {
-	_, _, err := encodeTable(args, what, 0)
+	_, err := encodeTable(args, what, 0)
 	return err
 }
 
