@@ -145,7 +145,7 @@ func (o *outlet) begin(head []byte) {
 func (o *outlet) content(head []byte, c *load) {
 	o.append(typeHeader, head, c.header)
 	most := c.frameMax - frameHead - 1
-	for body := c.body; len(body) > 0; {
+	for body := c.body; len(body) > 0 && o.err == nil; {
 		n := min(most, len(body))
 		o.append(typeBody, head, body[:n])
 		if body = body[n:]; len(body) > 0 {
