@@ -1,6 +1,9 @@
 package worker
 
-import "sync"
+import (
+	"strings"
+	"sync"
+)
 
 // survivors are the suspects whose deliveries were lost while this worker lived on, by id: their next delivery tells of a lost
 // connection, not of a death.
@@ -17,7 +20,7 @@ func (s *survivors) add(id string) {
 	if s.ids == nil || len(s.ids) >= maxSurvivors {
 		s.ids = map[string]struct{}{}
 	}
-	s.ids[id] = struct{}{}
+	s.ids[strings.Clone(id)] = struct{}{} // without the headers that it was read from
 }
 
 // take reports whether the suspect is one of them, and forgets it.
