@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -135,13 +134,13 @@ func (d *drain) run(results result.Backend) cost {
 	}
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error, 1)
-	cpu := cpuTime()
+	cpu := testserver.CPUTime(b)
 	b.StartTimer()
 	go func() { ended <- w.Run(ctx) }()
 	for w.Stats().Settled < uint64(b.N) {
 		<-time.After(time.Millisecond)
 	}
-	took := cost{time.Since(time.Unix(0, began.Load())), cpuTime() - cpu}
+	took := cost{time.Since(time.Unix(0, began.Load())), testserver.CPUTime(b) - cpu}
 	b.StopTimer()
 	cancel()
 	if err := <-ended; err != nil {
@@ -169,13 +168,4 @@ func (d *drain) fill(call task.Signature) {
 		d.b.Fatal(err)
 	}
 	runtime.GC()
-}
-
-// cpuTime is what the process has used of all CPUs.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -47,23 +46,13 @@ func BenchmarkWorker(b *testing.B) {
 // measure starts the clock; what it returns reports the rate, and what this process has cost, the servers apart.
 func measure(b *testing.B) (done func()) {
 	b.Helper()
-	before := used(b)
+	before := testserver.CPUTime(b)
 	b.ResetTimer()
 	return func() {
 		b.StopTimer()
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "visits/s")
-		b.ReportMetric(float64((used(b)-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/visit")
+		b.ReportMetric(float64((testserver.CPUTime(b)-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/visit")
 	}
-}
-
-// used is the processor time of this process.
-func used(b *testing.B) time.Duration {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // fill sends n visits to the default queue.
