@@ -22,7 +22,8 @@
 // Between the client library and the socket sits a frame-aware connection: it bounds every write in time, rewrites the one header
 // type that py-amqp sends and the library cannot read, and replaces header tables that would make the library close the
 // connection, so that no single message can do that (see [HeaderUnreadable]). It takes the deliveries to this package's consumers out,
-// because the library spends several times as much on each as the rest of their way here takes.
+// because the library spends several times as much on each as the rest of their way here takes. On the way out it puts the contents of
+// messages in the place of the empty ones that the library publishes, and writes those that are ready at the same time at once.
 //
 // The package knows nothing of tasks.
 package amqp
