@@ -131,15 +131,14 @@ func machine(run result.Run) string {
 // goals is the table of targets.
 func goals(run result.Run) table {
 	t := table{columns: []column{{head: "what"}, {head: "target"}, {head: "measured"}, {head: "met"}}}
-	why := reasons()
 	for _, g := range targets() {
 		v := g.judge(run)
 		measured, met := v.measured, "met"
 		switch {
 		case !v.known:
-			measured, met = none, because("not measured", why[g.key])
+			measured, met = none, because("not measured", missing()[g.key])
 		case !v.met:
-			met = because("not met", why[g.key])
+			met = because("not met", g.why(run))
 		}
 		t.rows = append(t.rows, []string{g.what, g.goal(), measured, met})
 	}

@@ -19,7 +19,7 @@ type section struct {
 // sections are the tables below the headline, in the order of the page. What is measured and has no section here ends in the last one.
 func sections() []section {
 	return []section{
-		{"Results", result.Drain, "results", "The drain again, with each outcome stored.", "tasks"},
+		{"Results", result.Drain, "results", "The drain again, with each outcome stored. taskq has what goes over rpc confirmed by the broker; the bare client and Celery do not wait for that.", "tasks"},
 		{"Events", result.Drain, "events", "The drain again, with events sent and one listener.", "tasks"},
 		{"Slots", result.Drain, "slots", "The drain with more and fewer slots; the prefetch grows with them.", "tasks"},
 		{"Pools", result.Drain, "pool", "The drain in each pool.", "tasks"},

@@ -85,7 +85,8 @@ type target struct {
 	than     string     // whom theirs is, in words; "" makes the bound an absolute one
 	theirs   []selector // of these the best counts, or with slowest the worst
 	slowest  bool
-	atLeast  bool // the bound is the least; otherwise it is the most
+	limit    selector // the bare client doing the same, of a target against another peer
+	atLeast  bool     // the bound is the least; otherwise it is the most
 	bound    float64
 	unit     string // of a figure that has no unit of its own
 	flat     string // with this, the figure is how far variants with this key are from their mean, and the bound is a part of one

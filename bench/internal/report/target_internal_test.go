@@ -91,9 +91,11 @@ func TestEachReasonIsOfATarget(t *testing.T) {
 		}
 		seen[g.key] = true
 	}
-	for key := range reasons() {
-		if !seen[key] {
-			t.Errorf("there is a reason for %s, which is no target", key)
+	for _, known := range []map[string]string{reasons(), missing()} {
+		for key := range known {
+			if !seen[key] {
+				t.Errorf("there is a reason for %s, which is no target", key)
+			}
 		}
 	}
 }
@@ -101,16 +103,62 @@ func TestEachReasonIsOfATarget(t *testing.T) {
 func TestReasonsAreShownOnlyWhereTheyAreNeeded(t *testing.T) {
 	t.Parallel()
 	run := exampleRun()
-	if text := goals(run).text(); !strings.Contains(text, "not measured: there are no events yet") {
-		t.Errorf("the reason is missing:\n%s", text)
+	if text := goals(run).text(); !strings.Contains(text, "not measured: there are no events yet") || strings.Contains(text, "not measured: taskq notes") {
+		t.Errorf("the reason is missing, or is given for what was not measured:\n%s", text)
 	}
-	events := drained("events=on", result.Taskq, "", 10_000, 1, 1)
-	run.Measures = append(run.Measures, events)
-	if text := goals(run).text(); !strings.Contains(text, "not met: there are no events yet") {
+	run.Measures = append(run.Measures, drained("events=on", result.Taskq, "", 10_000, 50, 60))
+	if text := goals(run).text(); !strings.Contains(text, "not met: CPU per task, of program + servers, is 50 + 60 µs against 36 + 30 µs") || strings.Contains(text, "events yet") {
 		t.Errorf("the reason is missing where the target is not met:\n%s", text)
 	}
 	run.Measures[len(run.Measures)-1].Rate = 24_000
-	if text := goals(run).text(); strings.Contains(text, "events yet") {
+	if text := goals(run).text(); strings.Contains(text, "50 + 60 µs") {
 		t.Errorf("a reason is given for a target that is met:\n%s", text)
+	}
+}
+
+func TestAReasonIsAFactOfTheRun(t *testing.T) {
+	t.Parallel()
+	of := func(subject, setting string, perSecond, program float64) result.Measure {
+		return drained("", subject, setting, perSecond, program, 10)
+	}
+	celery := of(result.Celery, "solo", 900, 107)
+	for _, c := range []struct {
+		name, key string
+		measures  []result.Measure
+		want      string
+	}{
+		{
+			"the bare client does not reach it either", "drain-celery",
+			[]result.Measure{of(result.Taskq, "", 2100, 16), of(result.Bare, "", 2200, 20), celery},
+			"nor does the bare client reach it: 2.44 (2.2k/s against 900/s), with the servers on the same cores; by the CPU of the programs taskq is at 1/6.7 (16 µs against 107 µs)",
+		},
+		{
+			"the bare client reaches it", "drain-celery",
+			[]result.Measure{of(result.Taskq, "", 2100, 16), of(result.Bare, "", 9000, 20), celery},
+			"CPU per task, of program + servers, is 16 + 10 µs against 107 + 10 µs",
+		},
+		{
+			"CPU, and not of the bare client either", "cpu-solo",
+			[]result.Measure{of(result.Taskq, "", 1, 16), of(result.Bare, "", 1, 20), celery},
+			"nor does the bare client reach it: 1/5.4 (20 µs against 107 µs)",
+		},
+		{"CPU, and the bare client reaches it", "cpu-solo", []result.Measure{of(result.Taskq, "", 1, 16), of(result.Bare, "", 1, 10), celery}, ""},
+		{
+			"only the utmost is out of line", "flat-queued",
+			[]result.Measure{
+				drained("queued=1k", result.Taskq, "", 1, 60, 1), drained("queued=10k", result.Taskq, "", 1, 20, 1), drained("queued=1M", result.Taskq, "", 1, 20, 1),
+			},
+			"without the first thousand tasks, while the program warms up, it is ± 0 % (20 µs to 20 µs)",
+		},
+		{"others are, too", "flat-queued", []result.Measure{
+			drained("queued=1k", result.Taskq, "", 1, 60, 1), drained("queued=10k", result.Taskq, "", 1, 20, 1), drained("queued=1M", result.Taskq, "", 1, 40, 1),
+		}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if got := find(t, c.key).why(result.Run{Measures: c.measures}); got != c.want {
+				t.Errorf("got  %q\nwant %q", got, c.want)
+			}
+		})
 	}
 }
