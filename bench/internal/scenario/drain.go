@@ -35,7 +35,7 @@ func drain(ctx context.Context, r *Run) []result.Measure {
 		drainCase("", bare()), drainCase("", taskq()), drainCase("", celerySolo()), drainCase("", machinery(64)),
 	}
 	cases = append(cases, r.beyondQuick(
-		drainCase("", celeryPrefork()), drainCase("", celeryPreforkTuned()), drainCase("", celeryThreads()), drainCase("", machinery(3)),
+		drainCase("", celerySoloLate()), drainCase("", celeryPrefork()), drainCase("", celeryPreforkTuned()), drainCase("", celeryThreads()), drainCase("", machinery(3)),
 		drainCase("", asynq("defaults", "", 10)), drainCase("", asynq("defaults", "", 64)),
 		drainCase("", river("defaults", "", 100, 800)), drainCase("", river("tuned", "tuned", 2000, 10_000)),
 		drainCase("", goceleryRedis()), drainCase("", gocelery()), drainCase("channels=2", bareChannels(2)),

@@ -33,7 +33,7 @@ type Scenario struct {
 // All are the scenarios in the order in which they are measured.
 func All() []Scenario {
 	return []Scenario{
-		{"drain", "empty a queue, results off", 240 * time.Second, true, drain},
+		{"drain", "empty a queue, results off", 260 * time.Second, true, drain},
 		{"results", "empty a queue, results kept", 150 * time.Second, true, results},
 		{"send", "send while nobody consumes", 90 * time.Second, true, send},
 		{"latency", "from sending to starting, at 100/s", 120 * time.Second, true, latency},

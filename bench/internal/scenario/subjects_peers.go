@@ -32,6 +32,11 @@ func celerySolo() lab.Subject {
 	return celery("solo, tuned, prefetch 256", "solo tuned", 1, 256, 3000)
 }
 
+// celerySoloLate is the same with the guarantee that taskq gives.
+func celerySoloLate() lab.Subject {
+	return celery("solo tuned, acks late, prefetch 256", "solo tuned late", 1, 256, 3000)
+}
+
 func celeryPrefork() lab.Subject { return celery("prefork 2, defaults", "prefork", 2, 0, 2000) }
 
 func celeryPreforkTuned() lab.Subject {
