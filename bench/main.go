@@ -11,13 +11,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"regexp"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -39,37 +36,24 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("bench", flag.ExitOnError)
-	mode := flags.String("mode", scenario.Full, "how much: "+strings.Join(scenario.Modes(), ", "))
-	pattern := flags.String("run", "", "only the scenarios whose names match this `regexp`")
-	out := flags.String("out", "", "the `file` that the measures are written to, in JSON")
-	from := flags.String("from", "", "show the measures of this `file`, and measure nothing")
-	root := flags.String("write", "", "the `directory` of the repository into whose pages a full run is written")
-	list := flags.Bool("list", false, "list the scenarios and end")
-	if err := flags.Parse(args); err != nil {
+	s, err := parse(args)
+	if err != nil {
 		return err
 	}
-	if *list {
-		for _, s := range scenario.All() {
-			fmt.Printf("%-12s %s\n", s.Name, s.About)
+	if s.list {
+		for _, one := range scenario.All() {
+			fmt.Printf("%-12s %s\n", one.Name, one.About)
 		}
 		return nil
 	}
-	wanted, err := regexp.Compile(*pattern)
-	if err != nil {
-		return fmt.Errorf("-run: %w", err)
-	}
-	if !slices.Contains(scenario.Modes(), *mode) {
-		return fmt.Errorf("-mode %s: want one of %s", *mode, strings.Join(scenario.Modes(), ", "))
-	}
-	measured, err := obtain(*from, func() (result.Run, error) { return measure(ctx, *mode, wanted) })
-	if *out != "" && len(measured.Measures) > 0 {
-		err = errors.Join(err, write(*out, measured)) // what was measured before an interruption, too
+	measured, err := obtain(s.from, func() (result.Run, error) { return measure(ctx, s.mode, s.wanted) })
+	if s.out != "" && len(measured.Measures) > 0 {
+		err = errors.Join(err, write(s.out, measured)) // what was measured before an interruption, too
 	}
 	if err != nil {
 		return err
 	}
-	return show(measured, *root)
+	return show(measured, s.pages)
 }
 
 // show prints the measures, and writes them into the pages of a repository.
@@ -92,10 +76,13 @@ func obtain(file string, measure func() (result.Run, error)) (measured result.Ru
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return measured, err
+		return measured, fmt.Errorf("-from: %w", err)
 	}
 	if err := json.Unmarshal(text, &measured); err != nil {
-		return measured, fmt.Errorf("%s is no run: %w", file, err)
+		return measured, fmt.Errorf("%s is no run of the harness: %w", file, err)
+	}
+	if len(measured.Measures) == 0 {
+		return measured, fmt.Errorf("%s has no measures", file)
 	}
 	return measured, nil
 }
@@ -104,7 +91,7 @@ func obtain(file string, measure func() (result.Run, error)) (measured result.Ru
 func measure(ctx context.Context, mode string, wanted *regexp.Regexp) (measured result.Run, err error) {
 	servers := lab.FromEnvironment()
 	if servers.RabbitMQ == "" {
-		return measured, fmt.Errorf("%s is not set: run it under ../bin/testservers", testserver.AMQPVariable)
+		return measured, fmt.Errorf("%s is not set: run it under bin/testservers, as make bench does", testserver.AMQPVariable)
 	}
 	python := cmp.Or(os.Getenv("BENCH_PYTHON"), os.Getenv(testserver.PythonVariable)) // another one, say, with a newer Celery
 	l, err := lab.New(lab.Config{Root: ".", Servers: servers, Python: python, Log: os.Stderr})
