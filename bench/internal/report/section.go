@@ -21,8 +21,8 @@ func sections() []section {
 	return []section{
 		{"Results", result.Drain, "results", "The drain again, with each outcome stored. taskq has what goes over rpc confirmed by the broker; the bare client and Celery do not wait for that.", "tasks"},
 		{"Events", result.Drain, "events", "The drain again, with events sent and one listener.", "tasks"},
-		{"Slots", result.Drain, "slots", "The drain with more and fewer slots; the prefetch grows with them.", "tasks"},
-		{"Pools", result.Drain, "pool", "The drain in each pool.", "tasks"},
+		{"Slots", result.Drain, "slots", "The drain with more and fewer slots; the prefetch grows with them from 60 on.", "tasks"},
+		{"Pools", result.Drain, "pool", "The drain in each pool of taskq.", "tasks"},
 		{"Queues", result.Drain, "queues", "The drain from several queues at once.", "tasks"},
 		{"Channels", result.Drain, "channels", "The drain by several channels of the bare client.", "tasks"},
 		{"Kinds of tasks", result.Drain, "names", "The drain with several tasks registered, which come in turn.", "tasks"},
@@ -31,10 +31,10 @@ func sections() []section {
 		{"Tasks in the queue", result.Drain, "queued", "The drain of shorter and longer queues.", "tasks"},
 		{"Size of the arguments", result.Drain, "body", "The drain with padded arguments.", "tasks"},
 		{"Sending", result.Send, "", "A fresh queue that nothing consumes. taskq and the bare client wait for the broker's confirms; Celery asks for none.", "messages"},
-		{"From sending to starting", result.Latency, "", "Tasks are sent at a steady rate, and each notes when it starts.", "tasks"},
+		{"From sending to starting", result.Latency, "", "Tasks are sent at a steady rate, by each system's own client, and each notes when it starts.", "tasks"},
 		{
 			"Visits", result.Visit, "",
-			"`access_record`, one row of PostgreSQL for each task, committed synchronously. Beside it run the bare client, which stores nothing, and pgx, which consumes nothing.", "rows",
+			"`access_record`, one row of PostgreSQL for each task, committed synchronously. Beside it stand the bare client, which stores nothing, and pgx, which consumes nothing. These two run at the same time and share the cores; alone, each is faster.", "rows",
 		},
 		{"Tasks that are due in an hour", result.Delay, "", "They are parked in the broker, not kept in the worker.", "tasks"},
 		{"After SIGKILL", result.Recovery, "", "From the death of the worker that runs a task until it runs in another one.", "tasks"},
