@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"regexp"
@@ -15,6 +16,7 @@ type settings struct {
 	mode      string
 	wanted    *regexp.Regexp
 	out, from string // files
+	again     string // likewise
 	pages     string // the directory of the repository
 	list      bool
 }
@@ -26,6 +28,7 @@ func parse(args []string) (s settings, err error) {
 	pattern := flags.String("run", "", "only the scenarios whose names match this `regexp`")
 	flags.StringVar(&s.out, "out", "", "the `file` that the measures are written to, in JSON")
 	flags.StringVar(&s.from, "from", "", "show the measures of this `file`, and measure nothing")
+	flags.StringVar(&s.again, "again", "", "measure the scenarios of -run once more, and take the others from this `file`")
 	flags.StringVar(&s.pages, "write", "", "the `directory` of the repository into whose pages a full run is written")
 	flags.BoolVar(&s.list, "list", false, "list the scenarios and end")
 	if err := flags.Parse(args); err != nil {
@@ -39,6 +42,9 @@ func parse(args []string) (s settings, err error) {
 	}
 	if !slices.ContainsFunc(scenario.All(), func(one scenario.Scenario) bool { return s.wanted.MatchString(one.Name) }) {
 		return s, fmt.Errorf("-run %s: no scenario has such a name; -list lists them", *pattern)
+	}
+	if s.again != "" && s.from != "" {
+		return s, errors.New("-again measures and -from does not: want one of them")
 	}
 	if !slices.Contains(scenario.Modes(), s.mode) {
 		return s, fmt.Errorf("-mode %s: want one of %s", s.mode, strings.Join(scenario.Modes(), ", "))

@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		return nil
 	}
-	measured, err := obtain(s.from, func() (result.Run, error) { return measure(ctx, s.mode, s.wanted) })
+	measured, err := s.obtain(ctx)
 	if s.out != "" && len(measured.Measures) > 0 {
 		err = errors.Join(err, write(s.out, measured)) // what was measured before an interruption, too
 	}
@@ -69,22 +69,47 @@ func show(measured result.Run, root string) error {
 	return verdict(measured)
 }
 
-// obtain reads a run, or measures one when no file is named.
-func obtain(file string, measure func() (result.Run, error)) (measured result.Run, err error) {
-	if file == "" {
-		return measure()
+// obtain reads a run, or measures one, or a part of one again.
+func (s settings) obtain(ctx context.Context) (result.Run, error) {
+	if s.from != "" {
+		return read(s.from)
 	}
+	if s.again == "" {
+		return measure(ctx, s.mode, s.wanted)
+	}
+	before, err := read(s.again) // at once: measuring takes long
+	if err != nil {
+		return result.Run{}, err
+	}
+	if before.Mode != s.mode {
+		return result.Run{}, fmt.Errorf("%s is a %s run: want -mode %s", s.again, before.Mode, before.Mode)
+	}
+	later, err := measure(ctx, s.mode, s.wanted)
+	if err != nil {
+		return later, err
+	}
+	var scenarios []string
+	for _, one := range scenario.All() {
+		if s.wanted.MatchString(one.Name) {
+			scenarios = append(scenarios, one.Name)
+		}
+	}
+	return before.With(later, scenarios), nil
+}
+
+// read reads a run from a file.
+func read(file string) (kept result.Run, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return measured, fmt.Errorf("-from: %w", err)
+		return kept, fmt.Errorf("read a run: %w", err)
 	}
-	if err := json.Unmarshal(text, &measured); err != nil {
-		return measured, fmt.Errorf("%s is no run of the harness: %w", file, err)
+	if err := json.Unmarshal(text, &kept); err != nil {
+		return kept, fmt.Errorf("%s is no run of the harness: %w", file, err)
 	}
-	if len(measured.Measures) == 0 {
-		return measured, fmt.Errorf("%s has no measures", file)
+	if len(kept.Measures) == 0 {
+		return kept, fmt.Errorf("%s has no measures", file)
 	}
-	return measured, nil
+	return kept, nil
 }
 
 // measure runs the scenarios. What was measured before an interruption comes with the error.

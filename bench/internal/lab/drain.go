@@ -13,6 +13,9 @@ import (
 // watchEvery is how often the harness looks whether all tasks have begun.
 const watchEvery = 5 * time.Millisecond
 
+// lastTask is how long the last task, which has begun, may take to end. Celery's solo pool loses the outcome of one that is met by SIGTERM.
+const lastTask = 200 * time.Millisecond
+
 // Drain fills the queues and measures how fast a worker empties them: from the first start of a task to the last.
 func (l *Lab) Drain(ctx context.Context, c Case) (m result.Measure, err error) {
 	m = c.measure()
@@ -45,6 +48,9 @@ func (b *bench) workOff(ctx context.Context, c Case, m *result.Measure) error {
 		return err
 	}
 	b.account(m, workers, from, b.look(), b.order.Tasks-from.done)
+	if err := pause(ctx, lastTask); err != nil {
+		return err
+	}
 	for _, p := range workers {
 		account, err := p.stop()
 		if err != nil {

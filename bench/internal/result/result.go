@@ -1,7 +1,10 @@
 // Package result is what a run of the harness measured, as it is kept in JSON between measuring and showing.
 package result
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Run is one run of the harness: everything in it was measured on one machine, one after the other, the subjects of a scenario in turn.
 type Run struct {
@@ -11,6 +14,32 @@ type Run struct {
 	Machine  Machine           `json:"machine"`  // that it ran on
 	Versions map[string]string `json:"versions"` // of servers, languages and subjects: "RabbitMQ": "3.10.8"
 	Measures []Measure         `json:"measures"`
+	Again    []Again           `json:"again,omitempty"` // what was measured once more, after the rest
+}
+
+// Again is a part of a run that was measured once more.
+type Again struct {
+	Began     time.Time `json:"began"`
+	Scenarios []string  `json:"scenarios"` // as -list names them
+}
+
+// With returns the run with the measures of a later one in the place of its own. Those that it does not have come behind the rest.
+func (r Run) With(later Run, scenarios []string) Run {
+	same := func(a Measure) func(Measure) bool {
+		return func(b Measure) bool {
+			return a.Scenario == b.Scenario && a.Variant == b.Variant && a.Subject == b.Subject && a.Setting == b.Setting
+		}
+	}
+	r.Measures = slices.Clone(r.Measures)
+	for _, m := range later.Measures {
+		if i := slices.IndexFunc(r.Measures, same(m)); i >= 0 {
+			r.Measures[i] = m
+		} else {
+			r.Measures = append(r.Measures, m)
+		}
+	}
+	r.Again = append(slices.Clone(r.Again), Again{later.Began, scenarios})
+	return r
 }
 
 // Machine is where it ran.
