@@ -17,7 +17,7 @@ func TestTheClockOfAProcessIsFinerThanATick(t *testing.T) {
 		}
 		last = now
 	}
-	t.Errorf("no step of the clock was shorter than a tick of %v (can it be read: %v)", time.Duration(tick), ok)
+	t.Errorf("no step of the clock was shorter than a tick of %v (can it be read: %v)", tick, ok)
 }
 
 func TestNobodyHasAClockWhoIsNot(t *testing.T) {
