@@ -124,13 +124,13 @@ func machine(run result.Run) string {
 	for _, name := range slices.Sorted(maps.Keys(run.Versions)) {
 		versions = append(versions, escape(name+" "+run.Versions[name]))
 	}
-	text := fmt.Sprintf("%s, in %s; %s, %d cores, %.0f GiB of memory, %s. %s.", run.Began.UTC().Format(time.DateOnly), wait(run.Took),
-		escape(m.CPU), m.Cores, float64(m.Memory)/(1<<30), escape(m.System), strings.Join(versions, ", "))
+	said := []string{fmt.Sprintf("%s, in %s; %s, %d cores, %.0f GiB of memory, %s. %s.", run.Began.UTC().Format(time.DateOnly), wait(run.Took),
+		escape(m.CPU), m.Cores, float64(m.Memory)/(1<<30), escape(m.System), strings.Join(versions, ", "))}
 	for _, again := range run.Again {
-		text += fmt.Sprintf(" Measured again at %s, by themselves: %s.", again.Began.UTC().Format("15:04 on "+time.DateOnly),
-			escape(strings.Join(again.Scenarios, ", ")))
+		said = append(said, fmt.Sprintf("Measured again at %s, by themselves: %s.", again.Began.UTC().Format("15:04 on "+time.DateOnly),
+			escape(strings.Join(again.Scenarios, ", "))))
 	}
-	return text
+	return strings.Join(said, " ")
 }
 
 // goals is the table of targets.
