@@ -142,8 +142,8 @@ func (k *keeper) rejoin(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// dropDeleted takes deleted queues from the consumers. When others have declared this session dead just now, its rows are gone with it: the
-// next beat begins a new one.
+// dropDeleted takes deleted queues from the consumers. When others have declared this owner dead just now, its rows are gone with it: the
+// next beat writes new ones.
 func (k *keeper) dropDeleted(ctx context.Context) error {
 	k.mu.Lock()
 	before := append([]*Consumer(nil), k.consumers...) // those started below have their rows already
