@@ -262,36 +262,6 @@ func libraryMessage(d *amqp091.Delivery) broker.Message {
 	return msg
 }
 
-// decodeTable turns the client library's table type into the contract's.
-func decodeTable(table amqp091.Table) broker.Table {
-	if table == nil {
-		return nil
-	}
-	out := make(broker.Table, len(table))
-	for name, value := range table {
-		out[name] = decodeValue(value)
-	}
-	return out
-}
-
-func decodeValue(value any) any {
-	switch v := value.(type) {
-	case amqp091.Table:
-		return decodeTable(v)
-	case amqp091.Decimal: // kombu sends them; a string keeps every digit
-		return decimalText(v)
-	case time.Time:
-		return v.UTC()
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = decodeValue(v[i])
-		}
-		return out
-	}
-	return value
-}
-
 // onEach puts all frames on the channel.
 func onEach(channel uint16, frames []byte) []byte {
 	for at := 0; at < len(frames); at += frameHead + int(binary.BigEndian.Uint32(frames[at+3:])) + 1 {

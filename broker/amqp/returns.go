@@ -63,28 +63,33 @@ func (j *job) sameHeaders(returned amqp091.Table) bool {
 		return len(returned) == 0
 	}
 	sent, err := readTable(string(j.content[start+lengthSize:end]), 0)
-	return err == nil && reflect.DeepEqual(sent, plainTable(returned))
+	return err == nil && reflect.DeepEqual(sent, decodeTable(returned))
 }
 
-// plainTable is a table of the client library as readTable returns one: what is sent here has no other types.
-func plainTable(table amqp091.Table) broker.Table {
+// decodeTable turns the client library's table type into the contract's, as readTable reads tables.
+func decodeTable(table amqp091.Table) broker.Table {
+	if table == nil {
+		return nil
+	}
 	out := make(broker.Table, len(table))
 	for name, value := range table {
-		out[name] = plainValue(value)
+		out[name] = decodeValue(value)
 	}
 	return out
 }
 
-func plainValue(value any) any {
+func decodeValue(value any) any {
 	switch v := value.(type) {
 	case amqp091.Table:
-		return plainTable(v)
+		return decodeTable(v)
+	case amqp091.Decimal:
+		return decimalText(v)
 	case time.Time:
 		return v.UTC()
 	case []any:
 		out := make([]any, len(v))
 		for i := range v {
-			out[i] = plainValue(v[i])
+			out[i] = decodeValue(v[i])
 		}
 		return out
 	}

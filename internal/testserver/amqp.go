@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,8 +16,8 @@ import (
 	"time"
 )
 
-// apiTimeout bounds one call of the management API.
-const apiTimeout = 30 * time.Second
+// apiTimeout bounds one call of the management API. To remove a vhost with a million messages takes long.
+const apiTimeout = 2 * time.Minute
 
 // AMQP returns the URL of the run's RabbitMQ, in its default vhost, which all tests share: queues need names of their own.
 func AMQP(t testing.TB) string {
@@ -66,12 +67,8 @@ func QueueDepths(t testing.TB, amqp string) map[string]int {
 	if err != nil {
 		t.Fatal("the broker's URL is no URL") // the error would quote the password
 	}
-	api, err := managementAPI(address)
-	if err != nil {
-		t.Fatal(err)
-	}
 	vhost := url.PathEscape(strings.TrimPrefix(address.Path, "/"))
-	text, err := api.ask(t.Context(), http.MethodGet, "/api/queues/"+vhost+"?columns=name,messages", "")
+	text, err := Manage(t.Context(), amqp, http.MethodGet, "/api/queues/"+vhost+"?columns=name,messages", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +84,20 @@ func QueueDepths(t testing.TB, amqp string) map[string]int {
 		depths[q.Name] = q.Messages
 	}
 	return depths
+}
+
+// Manage makes one request of the management API of the RabbitMQ at an AMQP URL and returns the answer. Any that is not a success is an
+// error.
+func Manage(ctx context.Context, amqp, method, path, body string) ([]byte, error) {
+	address, err := url.Parse(amqp)
+	if err != nil {
+		return nil, errors.New("testserver: the broker's URL is no URL") // the error would quote the password
+	}
+	api, err := managementAPI(address)
+	if err != nil {
+		return nil, err
+	}
+	return api.ask(ctx, method, path, body)
 }
 
 // management is RabbitMQ's HTTP API.

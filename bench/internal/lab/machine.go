@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seed-399731e2/taskq/bench/internal/result"
+	"github.com/seed-399731e2/taskq/internal/testserver"
 )
 
 // Machine describes this one, as far as it says.
@@ -49,7 +50,7 @@ func field(path, name, separator string) string {
 // Versions are those of servers, languages and the modules of the subjects.
 func (l *Lab) Versions(ctx context.Context) map[string]string {
 	versions := map[string]string{"Go": strings.TrimPrefix(runtime.Version(), "go")}
-	if text, err := l.cfg.Servers.manage(ctx, "GET", "/api/overview", ""); err == nil {
+	if text, err := testserver.Manage(ctx, l.cfg.Servers.RabbitMQ, "GET", "/api/overview", ""); err == nil {
 		for name, key := range map[string]string{"RabbitMQ": "rabbitmq_version", "Erlang": "erlang_version"} {
 			versions[name] = jsonText(text, key)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-399731e2/taskq/bench/internal/order"
 	"github.com/seed-399731e2/taskq/bench/internal/proc"
 	"github.com/seed-399731e2/taskq/bench/internal/result"
+	"github.com/seed-399731e2/taskq/internal/testserver"
 )
 
 // hour is the delay of the tasks that are parked, in seconds.
@@ -94,7 +95,7 @@ func (b *bench) parkedAll(ctx context.Context, n int) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
-		text, err := b.lab.cfg.Servers.manage(ctx, http.MethodGet, path, "")
+		text, err := testserver.Manage(ctx, b.lab.cfg.Servers.RabbitMQ, http.MethodGet, path, "")
 		if err != nil {
 			return err
 		}

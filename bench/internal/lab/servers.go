@@ -3,14 +3,11 @@ package lab
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,7 +20,6 @@ import (
 // Servers are the URLs of those to measure against; "" is one that is not there.
 type Servers struct {
 	RabbitMQ string
-	API      string // RabbitMQ's management; "": port 15672 beside it
 	Postgres string
 	Redis    string
 }
@@ -31,8 +27,7 @@ type Servers struct {
 // FromEnvironment are the servers that internal/testserver's command has brought up.
 func FromEnvironment() Servers {
 	return Servers{
-		RabbitMQ: os.Getenv(testserver.AMQPVariable), API: os.Getenv(testserver.APIVariable),
-		Postgres: os.Getenv(testserver.PostgresVariable), Redis: os.Getenv(testserver.RedisVariable),
+		RabbitMQ: os.Getenv(testserver.AMQPVariable), Postgres: os.Getenv(testserver.PostgresVariable), Redis: os.Getenv(testserver.RedisVariable),
 	}
 }
 
@@ -78,42 +73,6 @@ func (s Servers) processes() map[string]int {
 func isLocal(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// manage calls RabbitMQ's management API.
-func (s Servers) manage(ctx context.Context, method, path, body string) ([]byte, error) {
-	amqp, err := url.Parse(s.RabbitMQ)
-	if err != nil {
-		return nil, fmt.Errorf("lab: %s is not a URL", testserver.AMQPVariable) // the error would quote the password
-	}
-	base := &url.URL{Scheme: "http", Host: net.JoinHostPort(amqp.Hostname(), "15672"), User: amqp.User}
-	if s.API != "" {
-		if base, err = url.Parse(s.API); err != nil {
-			return nil, fmt.Errorf("lab: %s is not a URL", testserver.APIVariable)
-		}
-	}
-	user := base.User
-	base.User = nil
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // a vhost with a million messages goes slowly
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, base.String()+path, strings.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("lab: %w", err)
-	}
-	req.Close = true
-	req.Header.Set("Content-Type", "application/json")
-	password, _ := user.Password()
-	req.SetBasicAuth(user.Username(), password)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("lab: management API: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(resp.Body)
-	if resp.StatusCode >= http.StatusMultipleChoices {
-		return nil, fmt.Errorf("lab: management API: %s: %s", resp.Status, text)
-	}
-	return text, err
 }
 
 // query runs a statement that returns one number, or nothing.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/seed-399731e2/taskq/builtin/accessrecord"
+	"github.com/seed-399731e2/taskq/internal/testserver"
 )
 
 // stores are the vhosts and databases of one measure, fresh ones.
@@ -55,15 +56,15 @@ func (s *stores) vhost(ctx context.Context) (string, error) {
 		return "", errors.New("lab: the URL of RabbitMQ is not one") // the error would quote the password
 	}
 	name := "bench-" + strings.ToLower(rand.Text())
-	if _, err := s.servers.manage(ctx, http.MethodPut, "/api/vhosts/"+name, ""); err != nil {
+	if _, err := testserver.Manage(ctx, s.servers.RabbitMQ, http.MethodPut, "/api/vhosts/"+name, ""); err != nil {
 		return "", err
 	}
 	s.atEnd(ctx, func(ctx context.Context) error {
-		_, err := s.servers.manage(ctx, http.MethodDelete, "/api/vhosts/"+name, "")
+		_, err := testserver.Manage(ctx, s.servers.RabbitMQ, http.MethodDelete, "/api/vhosts/"+name, "")
 		return err
 	})
 	permissions := "/api/permissions/" + name + "/" + url.PathEscape(u.User.Username())
-	if _, err := s.servers.manage(ctx, http.MethodPut, permissions, `{"configure":".*","write":".*","read":".*"}`); err != nil {
+	if _, err := testserver.Manage(ctx, s.servers.RabbitMQ, http.MethodPut, permissions, `{"configure":".*","write":".*","read":".*"}`); err != nil {
 		return "", err
 	}
 	u.Path, u.RawPath = "/"+name, ""
