@@ -14,6 +14,7 @@ func TestWrongFlagsAreNamedBeforeAnythingIsMeasured(t *testing.T) {
 		"-run (":               "-run: error parsing regexp",
 		"-run nosuch":          "-run nosuch: no scenario has such a name",
 		"-mode quick -write .": "-write: a quick run is not for the pages",
+		"-again a -from b":     "-again measures and -from does not",
 		"drain":                "drain: want nothing beside the flags",
 	} {
 		if _, err := parse(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
@@ -41,5 +42,17 @@ func TestAFileThatIsNoRunIsNamed(t *testing.T) {
 		if _, err := read(file); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%q: err = %v, want %s, and the file's name", text, err, want)
 		}
+	}
+}
+
+func TestARunOfAnotherModeIsNotMeasuredAgain(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "run.json")
+	if err := os.WriteFile(path, []byte(`{"mode": "quick", "measures": [{"scenario": "drain"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := run(t.Context(), []string{"-again", path, "-run", "^drain$"})
+	if want := path + " is a quick run: want -mode quick"; err == nil || err.Error() != want {
+		t.Errorf("err = %v, want %s", err, want)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 )
 
 // lines returns an inbox with two lines.
@@ -135,5 +136,54 @@ func TestALineTellsOnceThatSomethingCame(t *testing.T) {
 		if !a.hasHeard() || !a.listen() || a.hasHeard() {
 			t.Error("what came is not heard of once")
 		}
+	}
+}
+
+func TestEveryoneWhoWaitsGetsOneOfWhatComes(t *testing.T) {
+	t.Parallel()
+	for name, come := range map[string]func(a, b *line){
+		"one after the other": func(a, _ *line) {
+			a.put(&arrival{tag: 1})
+			synctest.Wait()
+			a.put(&arrival{tag: 2})
+		},
+		"at once":               func(a, _ *line) { a.put(&arrival{tag: 1}); a.put(&arrival{tag: 2}) },
+		"at once, in two lines": func(a, b *line) { a.put(&arrival{tag: 1}); b.put(&arrival{tag: 2}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				in, a, b := lines()
+				taken := make(chan uint64, 2)
+				for range cap(taken) {
+					go func() {
+						if a, err := in.take(t.Context(), nil); err == nil {
+							taken <- a.tag
+						}
+					}()
+				}
+				synctest.Wait()
+				come(a, b)
+				synctest.Wait()
+				if len(taken) != cap(taken) {
+					t.Errorf("%d of %d who waited got something", len(taken), cap(taken))
+				}
+			})
+		})
+	}
+}
+
+// Two who have just seen that nothing waits may find one signal for two arrivals.
+func TestWhoTakesOneTellsOfTheNext(t *testing.T) {
+	t.Parallel()
+	in, a, _ := lines()
+	a.put(&arrival{tag: 1})
+	a.put(&arrival{tag: 2})
+	<-in.ready
+	in.next()
+	select {
+	case <-in.ready:
+	default:
+		t.Error("something waits, and nobody is told")
 	}
 }

@@ -27,3 +27,14 @@ func TestNobodyHasAClockWhoIsNot(t *testing.T) {
 		t.Errorf("a process that is not there has used %v", used)
 	}
 }
+
+func TestASnapshotIsAsExactAsTheClock(t *testing.T) {
+	t.Parallel()
+	s, err := Take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if used := s.processes[os.Getpid()].cpu; used%tick == 0 {
+		t.Errorf("this process has used %v: whole ticks", used)
+	}
+}
