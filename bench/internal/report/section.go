@@ -1,7 +1,9 @@
 package report
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/seed-399731e2/taskq/bench/internal/result"
@@ -130,7 +132,15 @@ func knobs(run result.Run) map[string]table {
 	}
 	tables := map[string]table{}
 	for k, measures := range by {
+		slices.SortStableFunc(measures, func(a, b result.Measure) int { return cmp.Compare(number(a.Variant), number(b.Variant)) })
 		tables[k] = measured(measures, "tasks")
 	}
 	return tables
+}
+
+// number is the value of a variant that is one. The others, 0, stay in the order in which they were measured.
+func number(variant string) int {
+	_, value, _ := strings.Cut(variant, "=")
+	n, _ := strconv.Atoi(value)
+	return n
 }
